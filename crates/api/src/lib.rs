@@ -1,0 +1,23 @@
+//! Neutron's dialect over HTTP: URLs, envelopes, filters, paging, error bodies, and the document
+//! that describes them. Knows no SQL and no agent.
+
+mod answer;
+mod core_actions;
+mod dispatch;
+mod error;
+mod extensions;
+mod listing;
+mod metrics;
+mod openapi;
+mod quotas;
+mod render;
+mod request;
+mod resources;
+mod server;
+mod tags;
+mod target;
+mod versions;
+
+pub use dispatch::{Api, Options};
+pub use openapi::document as openapi_document;
+pub use server::{Limits, Server, Tls};

@@ -1,0 +1,150 @@
+//! Lists: filters, sorting, paging and the links between pages.
+
+use crate::error::Result;
+use crate::request::Request;
+use form_urlencoded::Serializer;
+use karez_control::{Failure, ListRequest};
+use karez_model::parse::{self, clip};
+use karez_model::{Fault, Kind, Reason, Resource, Type, Value};
+use karez_store::{Direction, Extra, Filter, Page, Query, Stored};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+/// A list as its query string asks for it.
+pub(crate) struct Listing {
+    pub request: ListRequest,
+    /// Filters on secrets, which can be compared only when they are open.
+    pub secrets: Vec<Filter>,
+    /// The size of a page and whether it was asked for backwards.
+    pub page: Option<(u64, bool)>,
+}
+
+/// Parameters that are not filters.
+const CONTROLS: [&str; 6] = ["fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"];
+
+impl Listing {
+    /// Reads the query string. Parameters that are not known are ignored: clients send some.
+    pub(crate) fn read(kind: Kind, request: &Request) -> Result<Self> {
+        let mut query = Query { sort: sort(kind.resource(), request)?, ..Query::all(kind) };
+        let mut secrets: Vec<Filter> = Vec::new();
+        for (key, text) in request.query.iter().filter(|(key, _)| !CONTROLS.contains(&key.as_str())) {
+            match kind.resource().attribute(key).filter(|attribute| attribute.is_filter()) {
+                Some(attribute) => {
+                    let is_secret = matches!(attribute.ty, Type::Secret(..));
+                    let filters = if is_secret { &mut secrets } else { &mut query.filters };
+                    let value = parse::filter(attribute, text)?;
+                    match filters.iter_mut().find(|filter| filter.attribute.name == attribute.name) {
+                        Some(filter) => filter.values.push(value),
+                        None => filters.push(Filter { attribute, values: vec![value] }),
+                    }
+                }
+                None => query.extras.extend(extra(kind.resource(), key, text)),
+            }
+        }
+        // Rows that a secret rules out are found after the page was cut, so there is no page then.
+        let page = limit(request)?.filter(|_| secrets.is_empty());
+        let is_reverse = request.values("page_reverse").any(|text| parse::boolean(&Json::from(text)) == Some(true));
+        query.page = page.map(|limit| Page { limit, marker: None, is_reverse });
+        let marker = request.values("marker").next().filter(|_| page.is_some()).map(str::to_owned);
+        Ok(Self {
+            request: ListRequest { query, marker },
+            secrets,
+            page: page.map(|limit| (limit, is_reverse)),
+        })
+    }
+
+    /// Whether the object passes the filters on secrets, given that the caller may see them.
+    pub(crate) fn passes_secrets(&self, stored: &Stored) -> bool {
+        self.secrets.iter().all(|filter| {
+            let Value::Secret(own) = stored.get(filter.attribute.name) else { return false };
+            filter.values.iter().any(|value| matches!(value, Value::Text(text) if text == own.expose()))
+        })
+    }
+
+    /// The links to the pages before and after, when pages were asked for. As in Neutron, a full
+    /// page has a next one even when nothing follows, and a first page has a previous one.
+    pub(crate) fn links(&self, request: &Request, items: &[Arc<Stored>]) -> Option<Json> {
+        let (limit, is_reverse) = self.page?;
+        let is_full = items.len() as u64 == limit;
+        let next = json!({"rel": "next", "href": link(request, items.last(), false)});
+        let previous = json!({"rel": "previous", "href": link(request, items.first(), true)});
+        let mut links = Vec::with_capacity(2);
+        if is_reverse || is_full {
+            links.push(next);
+        }
+        if !is_reverse || is_full {
+            links.push(previous);
+        }
+        Some(Json::Array(links))
+    }
+}
+
+fn link(request: &Request, marker: Option<&Arc<Stored>>, is_reverse: bool) -> String {
+    let mut query = Serializer::new(String::new());
+    let kept = request.query.iter().filter(|(key, _)| key != "marker" && key != "page_reverse");
+    for (key, value) in kept {
+        query.append_pair(key, value);
+    }
+    if let Some(stored) = marker {
+        query.append_pair("marker", stored.id());
+    }
+    if is_reverse {
+        query.append_pair("page_reverse", "True");
+    }
+    format!("{}{}?{}", request.base, request.path, query.finish())
+}
+
+fn limit(request: &Request) -> Result<Option<u64>> {
+    let Some(text) = request.values("limit").last() else { return Ok(None) };
+    match text.parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(limit) => Ok(Some(u64::from(limit))),
+        Err(_) => Err(Failure::fault(
+            Reason::BadRequest,
+            format!("limit is '{}'; it must be a whole number, 0 for no limit", clip(text)),
+        )),
+    }
+}
+
+fn sort(resource: &'static Resource, request: &Request) -> Result<Vec<(&'static karez_model::Attribute, Direction)>> {
+    let keys: Vec<&str> = request.values("sort_key").collect();
+    let directions: Vec<&str> = request.values("sort_dir").collect();
+    if keys.len() != directions.len() {
+        return Err(Fault::bad_request(format!(
+            "{} sort_key and {} sort_dir; each key needs its direction",
+            keys.len(),
+            directions.len()
+        ))
+        .into());
+    }
+    let key = |name: &str| {
+        let attribute = resource.attribute(name).filter(|attribute| attribute.is_sortable());
+        attribute.ok_or_else(|| {
+            let names = resource.attributes.iter().filter(|attribute| attribute.is_sortable());
+            let names: Vec<&str> = names.map(|attribute| attribute.name).collect();
+            Fault::bad_request(format!("sort_key is '{}'; it must be one of {}", clip(name), names.join(", ")))
+        })
+    };
+    let direction = |text: &str| match text {
+        "asc" => Ok(Direction::Ascending),
+        "desc" => Ok(Direction::Descending),
+        _ => Err(Fault::bad_request(format!("sort_dir is '{}'; it must be asc or desc", clip(text)))),
+    };
+    keys.into_iter().zip(directions).map(|(name, dir)| Ok((key(name)?, direction(dir)?))).collect()
+}
+
+fn extra(resource: &Resource, key: &str, text: &str) -> Option<Extra> {
+    let tags = || text.split(',').map(str::to_owned).collect();
+    match key {
+        "tags" if resource.is_taggable() => Some(Extra::AllTags(tags())),
+        "tags-any" if resource.is_taggable() => Some(Extra::AnyTag(tags())),
+        "not-tags" if resource.is_taggable() => Some(Extra::NotAllTags(tags())),
+        "not-tags-any" if resource.is_taggable() => Some(Extra::NoTag(tags())),
+        "fixed_ips" if resource.kind == Kind::Port => match text.split_once('=') {
+            Some(("subnet_id", id)) => Some(Extra::OnSubnet(vec![id.to_owned()])),
+            Some(("ip_address", ip)) => Some(Extra::WithAddress(vec![ip.to_owned()])),
+            Some(_) | None => None,
+        },
+        _ => None,
+    }
+}

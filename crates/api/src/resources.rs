@@ -1,0 +1,129 @@
+//! The one path that all resources go.
+
+use crate::answer::{Answer, JSON};
+use crate::dispatch::Session;
+use crate::error::{Result, wrong_verb};
+use crate::listing::Listing;
+use crate::request::Request;
+use http::{Method, StatusCode};
+use karez_model::{Kind, parse};
+use karez_store::Stored;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+/// `GET` and `POST` of a collection.
+pub(crate) async fn collection(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
+    match request.method {
+        Method::GET => list(session, request, kind).await,
+        Method::POST if kind != Kind::Agent => create(session, request, kind).await,
+        _ => Err(wrong_verb(&request.method)),
+    }
+}
+
+/// `GET`, `PUT` and `DELETE` of one object.
+pub(crate) async fn item(session: &Session<'_>, request: &Request, kind: Kind, id: &str) -> Result<Answer> {
+    match request.method {
+        Method::GET => show(session, request, kind, id).await,
+        Method::PUT if kind != Kind::SecurityGroupRule => update(session, request, kind, id).await,
+        Method::DELETE => {
+            request.no_body()?;
+            match kind {
+                Kind::Agent => session.control.delete_agent(&session.caller, id).await?,
+                _ => session.control.delete(&session.caller, kind, id).await?,
+            }
+            Ok(Answer::empty())
+        }
+        _ => Err(wrong_verb(&request.method)),
+    }
+}
+
+async fn list(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
+    let listing = Listing::read(kind, request)?;
+    let mut items = session.control.list(&session.caller, listing.request.clone()).await?;
+    if !listing.secrets.is_empty() {
+        items.retain(|stored| {
+            let attributes = listing.secrets.iter().map(|filter| filter.attribute);
+            let sees = |attribute| session.control.unveils(&session.caller, &stored.object, attribute);
+            attributes.into_iter().all(sees) && listing.passes_secrets(stored)
+        });
+    }
+    let links = listing.links(request, &items);
+    Ok(stored_list(session, request, kind.resource().collection, &items, links.as_ref()))
+}
+
+/// A list under its envelope.
+pub(crate) fn stored_list(
+    session: &Session<'_>,
+    request: &Request,
+    collection: &str,
+    items: &[Arc<Stored>],
+    links: Option<&Json>,
+) -> Answer {
+    let fields = request.fields();
+    let view = session.view(&fields);
+    let mut out = Vec::with_capacity(64 + items.len() * 1024);
+    out.extend_from_slice(format!("{{\"{collection}\":[").as_bytes());
+    for (at, stored) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        view.stored(stored, &mut out);
+    }
+    out.push(b']');
+    if let Some(links) = links {
+        out.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
+    }
+    out.push(b'}');
+    Answer::bytes(StatusCode::OK, JSON, out)
+}
+
+async fn show(session: &Session<'_>, request: &Request, kind: Kind, id: &str) -> Result<Answer> {
+    let stored = session.control.show(&session.caller, kind, id).await?;
+    Ok(stored_item(session, request, &stored))
+}
+
+/// One object under its envelope.
+pub(crate) fn stored_item(session: &Session<'_>, request: &Request, stored: &Stored) -> Answer {
+    let fields = request.fields();
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(format!("{{\"{}\":", stored.resource().member).as_bytes());
+    session.view(&fields).stored(stored, &mut out);
+    out.push(b'}');
+    Answer::bytes(StatusCode::OK, JSON, out)
+}
+
+async fn create(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
+    let resource = kind.resource();
+    let (bodies, is_bulk) = request.created(resource)?;
+    let parsed = bodies.iter().map(|body| parse::create(kind, body)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let echoes: Vec<_> = parsed.iter().map(|created| created.echo.clone()).collect();
+    let objects = session.control.create(&session.caller, kind, parsed).await?;
+    let fields = request.fields();
+    let view = session.view(&fields);
+    let mut shown: Vec<Json> =
+        objects.iter().zip(&echoes).map(|(object, echo)| view.written(object, echo)).collect();
+    let body = match shown.pop() {
+        Some(last) if !is_bulk => json!({resource.member: last}),
+        last => {
+            shown.extend(last);
+            json!({resource.collection: shown})
+        }
+    };
+    Ok(Answer::json(StatusCode::CREATED, &body))
+}
+
+async fn update(session: &Session<'_>, request: &Request, kind: Kind, id: &str) -> Result<Answer> {
+    let body = request.updated(kind.resource())?;
+    // What is not there is reported before what is wrong with the change.
+    session.control.show(&session.caller, kind, id).await?;
+    let updated = parse::update(kind, &body)?;
+    if kind == Kind::Agent {
+        let stored = session.control.update_agent(&session.caller, id, updated).await?;
+        return Ok(stored_item(session, request, &stored));
+    }
+    let echo = updated.echo.clone();
+    let object = session.control.update(&session.caller, kind, id, updated).await?;
+    let fields = request.fields();
+    let shown = session.view(&fields).written(&object, &echo);
+    Ok(Answer::ok(&json!({kind.resource().member: shown})))
+}

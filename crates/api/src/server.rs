@@ -1,0 +1,192 @@
+//! Connections: listening, TLS, bounds on slow and greedy clients, a clean end.
+
+use crate::Api;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// Bounds on what clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; more of them wait to be accepted.
+    pub connections: usize,
+    /// How long the head of a request may take to arrive. A connection that is idle for so long
+    /// is closed.
+    pub head_timeout: Duration,
+    /// Bytes that the head of a request may have.
+    pub head_size: usize,
+    /// How long requests may still run after the server was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            head_timeout: Duration::from_secs(30),
+            head_size: 64 << 10,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// A certificate chain with its key, ready to serve.
+#[derive(Clone)]
+pub struct Tls(Arc<ServerConfig>);
+
+impl Tls {
+    /// Reads certificate chain and key from PEM files.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn load(certificates: &Path, key: &Path) -> Result<Self, String> {
+        let wrong = |path: &Path, why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        let chain = CertificateDer::pem_file_iter(certificates).map_err(|error| wrong(certificates, &error))?;
+        let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| wrong(certificates, &error))?;
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain, key_der)
+            .map_err(|error| wrong(certificates, &error))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    api: Arc<Api>,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+}
+
+impl Server {
+    /// Takes the address. From here on connections wait to be served.
+    ///
+    /// # Errors
+    /// The system's, for example when the port is taken.
+    pub async fn bind(address: SocketAddr, api: Api, tls: Option<Tls>, limits: Limits) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let tls = tls.map(|tls| TlsAcceptor::from(tls.0));
+        Ok(Self { listener, api: Arc::new(api), tls, limits })
+    }
+
+    /// The address that is listened on; the port is the real one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is done, then lets requests that are under way finish. Returns how many
+    /// connections had to be cut.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> usize {
+        let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let (drain, draining) = watch::channel(false);
+        let mut stop = pin!(stop);
+        loop {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match stream {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, or the client is gone: others can still be served.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            };
+            let connection = Connection {
+                api: Arc::clone(&self.api),
+                tls: self.tls.clone(),
+                limits: self.limits,
+                peer,
+                draining: draining.clone(),
+            };
+            tokio::spawn(async move {
+                connection.serve(stream).await;
+                drop(permit);
+            });
+        }
+        drop(self.listener);
+        let _ = drain.send(true);
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let drained = tokio::time::timeout(self.limits.drain, permits.acquire_many(all)).await;
+        if drained.is_ok() { 0 } else { self.limits.connections - permits.available_permits() }
+    }
+}
+
+struct Connection {
+    api: Arc<Api>,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    peer: SocketAddr,
+    draining: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.clone() else { return self.speak(stream).await };
+        match tokio::time::timeout(self.limits.head_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
+            Err(_) => tracing::debug!("a client took too long for TLS"),
+        }
+    }
+
+    async fn speak(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let api = self.api;
+        let peer = ConnectInfo(self.peer);
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let api = Arc::clone(&api);
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head_timeout)
+            .max_buf_size(self.limits.head_size)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            result = &mut connection => return quietly(result),
+            _ = self.draining.wait_for(|is_draining| *is_draining) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        quietly(connection.await);
+    }
+}
+
+/// A client that breaks off is not worth more than a line for those who look closely.
+fn quietly(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,24 @@
+//! The rules of networks, subnets, ports, routers, floating IPs and security groups.
+//!
+//! Rows are locked in one order, so that no two requests wait for each other: the project's quota,
+//! the floating IP, the port, the router, the subnets of a network by id, the network. A request
+//! that must begin elsewhere, such as the removal of a network with its subnets, may lose to
+//! another one on PostgreSQL and is then run again by the store.
+
+pub(crate) mod allocation;
+pub(crate) mod association;
+pub(crate) mod default_group;
+pub(crate) mod device;
+pub(crate) mod fixed_ip;
+pub(crate) mod floating_ip;
+pub(crate) mod gateway;
+pub(crate) mod interface;
+pub(crate) mod network;
+pub(crate) mod port;
+pub(crate) mod route;
+pub(crate) mod router;
+pub(crate) mod security_group;
+pub(crate) mod security_group_rule;
+pub(crate) mod service_port;
+pub(crate) mod subnet;
+pub(crate) mod zone;

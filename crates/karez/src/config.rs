@@ -1,0 +1,347 @@
+//! The configuration file. Every key has a default or an error that names it.
+
+use anyhow::{Context, Result, bail};
+use karez_model::Secret;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// A secret that comes from the file.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub Secret);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+/// Everything that can be configured.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    #[serde(default)]
+    pub api: Api,
+    pub store: Store,
+    pub secrets: Secrets,
+    #[serde(default)]
+    pub identity: Identity,
+    #[serde(default)]
+    pub policy: Policy,
+    #[serde(default)]
+    pub vpn: Vpn,
+    /// Default limits of projects, by resource; -1 is no limit.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, i64>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Api {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Certificate chain in PEM; with `tls_key` the listener speaks TLS.
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// The URL that clients know, when it is not the one they use.
+    pub public_url: Option<String>,
+    /// Whether to believe `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    pub behind_proxy: bool,
+    /// Connections at a time.
+    pub connections: usize,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9696)),
+            tls_certificate: None,
+            tls_key: None,
+            public_url: None,
+            behind_proxy: false,
+            connections: 4096,
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    /// `sqlite:/path/karez.db` or `postgresql://user:password@host:port/database`.
+    pub url: Hidden,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secrets {
+    /// The file with the keys that secrets are sealed with; made when it is not there. A name
+    /// without folder is looked for among the credentials that systemd hands over.
+    pub key_file: PathBuf,
+}
+
+/// Who tells who is calling.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    #[default]
+    Embedded,
+    Keystone,
+    None,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Identity {
+    pub mode: Mode,
+    pub embedded: Embedded,
+    pub keystone: Option<Keystone>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Embedded {
+    /// The first administrator's password; a random one when there is none.
+    pub admin_password: Option<Hidden>,
+    /// How long a token is good for.
+    pub token_seconds: u64,
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self { admin_password: None, token_seconds: 3600 }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keystone {
+    pub auth_url: String,
+    pub username: String,
+    pub password: Hidden,
+    #[serde(default = "default_domain")]
+    pub user_domain_name: String,
+    #[serde(default = "service_project")]
+    pub project_name: String,
+    #[serde(default = "default_domain")]
+    pub project_domain_name: String,
+    /// For clients only; tokens are the same in all regions.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// How long an answer of Keystone is used, and so how long a revoked token still works.
+    #[serde(default = "cache_seconds")]
+    pub cache_seconds: u64,
+    /// How long Keystone may take to answer.
+    #[serde(default = "timeout_seconds")]
+    pub timeout_seconds: u64,
+    /// Certificate authority in PEM, beside those of the system.
+    #[serde(default)]
+    pub ca_certificate: Option<PathBuf>,
+}
+
+fn default_domain() -> String {
+    "Default".into()
+}
+
+fn service_project() -> String {
+    "service".into()
+}
+
+fn cache_seconds() -> u64 {
+    60
+}
+
+fn timeout_seconds() -> u64 {
+    5
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policy {
+    /// Rules that replace built-in ones, in the form of oslo.policy.
+    pub file: Option<PathBuf>,
+    /// Readers see nothing of the VPN resources, as in the reference.
+    pub strict_readers: bool,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Vpn {
+    /// Refuse SHA-1 and 3DES in new policies.
+    pub refuse_weak_algorithms: bool,
+}
+
+/// A database, by its URL.
+pub(crate) enum Database<'a> {
+    Sqlite(&'a Path),
+    Postgres(&'a str),
+}
+
+impl Config {
+    /// Reads a file. Unknown keys, wrong types and what does not fit together are errors that
+    /// name the key.
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("{}", position(&text, &error)))
+            .with_context(|| format!("configuration file {}", path.display()))?;
+        config.check().with_context(|| format!("configuration file {}", path.display()))?;
+        Ok(config)
+    }
+
+    /// The configuration of `karez up`.
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        let url = format!("sqlite:{}", directory.join("karez.db").display());
+        Self {
+            api: Api::default(),
+            store: Store { url: Hidden(Secret::new(url)) },
+            secrets: Secrets { key_file: directory.join("secret.key") },
+            identity: Identity::default(),
+            policy: Policy::default(),
+            vpn: Vpn::default(),
+            quotas: BTreeMap::new(),
+        }
+    }
+
+    /// Checks what the types cannot say.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.database()?;
+        if self.api.tls_certificate.is_some() != self.api.tls_key.is_some() {
+            bail!("api.tls_certificate and api.tls_key belong together: give both or none");
+        }
+        if self.api.connections == 0 {
+            bail!("api.connections is 0; at least one is needed");
+        }
+        match self.identity.mode {
+            Mode::None if !self.api.listen.ip().is_loopback() => bail!(
+                "identity.mode is none, which believes every caller, and api.listen is {}: only loopback addresses \
+                 are allowed",
+                self.api.listen
+            ),
+            Mode::Keystone if self.identity.keystone.is_none() => {
+                bail!("identity.mode is keystone: the section [identity.keystone] is required")
+            }
+            Mode::None | Mode::Keystone | Mode::Embedded => {}
+        }
+        let known = karez_model::Kind::ALL.iter().filter_map(|kind| kind.resource().quota.map(|(name, _)| name));
+        let known: Vec<&str> = known.collect();
+        for (name, limit) in &self.quotas {
+            if !known.contains(&name.as_str()) {
+                bail!("quotas.{name} is not known; known are {}", known.join(", "));
+            }
+            if *limit < -1 {
+                bail!("quotas.{name} is {limit}; it must be -1, which is no limit, or more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Which database.
+    pub(crate) fn database(&self) -> Result<Database<'_>> {
+        let url = self.store.url.0.expose();
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                bail!("store.url names no file; write sqlite:/path/karez.db");
+            }
+            return Ok(Database::Sqlite(Path::new(path)));
+        }
+        if url.starts_with("postgresql://") || url.starts_with("postgres://") {
+            return Ok(Database::Postgres(url));
+        }
+        bail!("store.url must begin with sqlite: or postgresql://")
+    }
+
+    /// The key file, where systemd may have put it.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        let file = &self.secrets.key_file;
+        match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) if file.components().count() == 1 => PathBuf::from(folder).join(file),
+            Some(_) | None => file.clone(),
+        }
+    }
+
+    /// The configuration as JSON, without secrets.
+    pub(crate) fn shown(&self) -> Result<String> {
+        const SET: &str = "(set, not shown)";
+        let database = match self.database()? {
+            Database::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Database::Postgres(url) => without_password(url),
+        };
+        let keystone = self.identity.keystone.as_ref().map(|keystone| {
+            json!({
+                "auth_url": keystone.auth_url,
+                "username": keystone.username,
+                "password": SET,
+                "user_domain_name": keystone.user_domain_name,
+                "project_name": keystone.project_name,
+                "project_domain_name": keystone.project_domain_name,
+                "region": keystone.region,
+                "cache_seconds": keystone.cache_seconds,
+                "timeout_seconds": keystone.timeout_seconds,
+                "ca_certificate": keystone.ca_certificate,
+            })
+        });
+        let shown: Json = json!({
+            "api": {
+                "listen": self.api.listen.to_string(),
+                "tls_certificate": self.api.tls_certificate,
+                "tls_key": self.api.tls_key,
+                "public_url": self.api.public_url,
+                "behind_proxy": self.api.behind_proxy,
+                "connections": self.api.connections,
+            },
+            "store": {"url": database},
+            "secrets": {"key_file": self.key_file()},
+            "identity": {
+                "mode": format!("{:?}", self.identity.mode).to_lowercase(),
+                "embedded": {
+                    "admin_password": self.identity.embedded.admin_password.as_ref().map(|_| SET),
+                    "token_seconds": self.identity.embedded.token_seconds,
+                },
+                "keystone": keystone,
+            },
+            "policy": {"file": self.policy.file, "strict_readers": self.policy.strict_readers},
+            "vpn": {"refuse_weak_algorithms": self.vpn.refuse_weak_algorithms},
+            "quotas": self.quotas,
+        });
+        Ok(serde_json::to_string_pretty(&shown)?)
+    }
+}
+
+/// The message of a parse error with its line, and without the line's text: it may hold a
+/// password.
+fn position(text: &str, error: &toml::de::Error) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
+            format!("line {line}: {}", error.message())
+        }
+        None => error.message().to_owned(),
+    }
+}
+
+/// A URL with its password, in the authority or the query, blotted out.
+fn without_password(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+    let mut out = match url.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((user, host)) => {
+                let user = user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+                format!("{scheme}://{user}@{host}")
+            }
+            None => url.to_owned(),
+        },
+        None => url.to_owned(),
+    };
+    if let Some(query) = query {
+        let pair = |pair: &str| if pair.starts_with("password=") { "password=***".to_owned() } else { pair.to_owned() };
+        out = format!("{out}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

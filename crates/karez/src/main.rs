@@ -1,0 +1,169 @@
+//! The `karez` command: VPN as a Service over the Neutron VPNaaS API, in one binary.
+
+mod config;
+mod database;
+mod logging;
+mod openrc;
+mod server;
+mod state;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use config::{Config, Mode};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// VPN as a Service: the Neutron VPNaaS API, whole, in one binary.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    /// Which log lines to write to standard error: a level, or targets with levels
+    #[arg(long, global = true, env = "KAREZ_LOG", default_value = "info")]
+    log: String,
+    /// How log lines look
+    #[arg(long, global = true, env = "KAREZ_LOG_FORMAT", default_value = "text")]
+    log_format: logging::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything on this machine, with nothing to set up
+    ///
+    /// API, embedded identity and a SQLite database in the state directory. At the first start it
+    /// makes an administrator, prints his password once, and writes an openrc and a clouds.yaml
+    /// that clients can use.
+    Up(Up),
+    /// Runs the API as a configuration file says
+    Server {
+        /// The configuration file
+        #[arg(long, env = "KAREZ_CONFIG")]
+        config: PathBuf,
+    },
+    /// Looks after the database
+    #[command(subcommand)]
+    Db(Db),
+    /// Looks after the configuration
+    #[command(subcommand, name = "config")]
+    Configuration(Configuration),
+    /// Prints the OpenAPI document
+    Openapi,
+}
+
+#[derive(Args)]
+struct Up {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "KAREZ_LISTEN", default_value = "127.0.0.1:9696")]
+    listen: SocketAddr,
+    /// Where database, keys and client files are kept [default: /var/lib/karez for root, otherwise
+    /// karez in the user's data directory]
+    #[arg(long, env = "KAREZ_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// Who tells who is calling
+    #[arg(long, value_enum, default_value = "embedded")]
+    identity: UpMode,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum UpMode {
+    /// The embedded Keystone
+    Embedded,
+    /// Nobody: headers are taken at face value. For tests, on loopback only
+    None,
+}
+
+#[derive(Subcommand)]
+enum Db {
+    /// Brings the schema up to date
+    Migrate(Place),
+    /// Checks the database: schema, references, secrets
+    Check(Place),
+    /// Makes a new key, seals all secrets with it, and removes the old ones
+    ///
+    /// A server may run meanwhile.
+    RotateKey(Place),
+}
+
+#[derive(Subcommand)]
+enum Configuration {
+    /// Shows the configuration with its defaults; secrets are left out
+    Show(Place),
+}
+
+/// Which installation a command is about.
+#[derive(Args)]
+struct Place {
+    /// The configuration file of a server
+    #[arg(long, env = "KAREZ_CONFIG", conflicts_with = "state_dir")]
+    config: Option<PathBuf>,
+    /// The state directory of `karez up`
+    #[arg(long, env = "KAREZ_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+impl Place {
+    fn read(&self) -> Result<Config> {
+        match &self.config {
+            Some(path) => Config::load(path),
+            None => Ok(state::Directory::existing(self.state_dir.clone())?.config()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match logging::start(&cli.log, cli.log_format).and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Up(up) => runtime()?.block_on(start(up)),
+        Command::Server { config } => {
+            let config = Config::load(&config)?;
+            runtime()?.block_on(server::run(config, None))
+        }
+        Command::Db(Db::Migrate(place)) => database::migrate(&place.read()?),
+        Command::Db(Db::Check(place)) => runtime()?.block_on(database::check(&place.read()?)),
+        Command::Db(Db::RotateKey(place)) => runtime()?.block_on(database::rotate_key(&place.read()?)),
+        Command::Configuration(Configuration::Show(place)) => say(&place.read()?.shown()?),
+        Command::Openapi => say(serde_json::to_string_pretty(&karez_api::openapi_document())?.as_str()),
+    }
+}
+
+async fn start(up: Up) -> Result<()> {
+    let directory = state::Directory::made(up.state_dir)?;
+    let mut config = directory.config();
+    config.api.listen = up.listen;
+    config.identity.mode = match up.identity {
+        UpMode::Embedded => Mode::Embedded,
+        UpMode::None => Mode::None,
+    };
+    config.check()?;
+    server::run(config, Some(directory)).await
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
+}
+
+/// Standard output is for what the user asked for; a closed pipe is not worth a panic.
+fn say(text: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.trim_end().as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+#[allow(clippy::print_stderr, reason = "this is the command's last word")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("karez: {error:#}");
+}

@@ -1,0 +1,164 @@
+//! Puts the rooms together and runs until told to stop.
+
+use crate::config::{Config, Mode};
+use crate::openrc::Access;
+use crate::state::Directory;
+use crate::{database, say};
+use anyhow::{Context, Result, anyhow};
+use karez_api::{Api, Limits, Server, Tls};
+use karez_control::{Control, Settings};
+use karez_identity::{Base, Clock, Embedded, Headers, Identity, Keystone, embedded, keystone, policy_file};
+use karez_model::Secret;
+use karez_model::policy::{Policy, STRICT_READERS};
+use karez_store::Store;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often tokens that have expired are removed.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Runs the API. With a state directory, client files are written there.
+pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<()> {
+    let tls = tls(&config)?;
+    let policy = policy(&config)?;
+    let store = tokio::task::block_in_place(|| database::open(&config))?;
+    let settings =
+        Settings { quotas: config.quotas.clone(), refuse_weak_algorithms: config.vpn.refuse_weak_algorithms };
+    let control = Control::new(store.clone(), policy, settings);
+    let caller = identity(&config, store, tls.is_some()).await?;
+    let options = karez_api::Options {
+        public_url: config.api.public_url.clone(),
+        behind_proxy: config.api.behind_proxy,
+        is_tls: tls.is_some(),
+    };
+    let routes = caller.embedded.as_ref().map(|embedded| Arc::clone(embedded).router());
+    let api = Api::new(control, caller.identity, routes, options);
+    let limits = Limits { connections: config.api.connections, ..Limits::default() };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = Server::bind(config.api.listen, api, tls, limits).await;
+    let server = server.with_context(|| format!("api.listen {} cannot be listened on", config.api.listen))?;
+    let base = config.api.public_url.clone().unwrap_or(format!("{scheme}://{}", server.address()?));
+    if let Some(directory) = &directory {
+        introduce(directory, &base, caller.first_password, config.identity.mode)?;
+    }
+    if let Some(embedded) = caller.embedded {
+        tokio::spawn(sweep(embedded));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    say(&format!("Karez listens on {base}"))?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests that are under way may finish");
+    };
+    match server.serve(stop).await {
+        0 => tracing::info!("stopped"),
+        cut => tracing::warn!(cut, "stopped; some connections had to be cut"),
+    }
+    Ok(())
+}
+
+struct Callers {
+    identity: Arc<dyn Identity>,
+    embedded: Option<Arc<Embedded>>,
+    first_password: Option<Secret>,
+}
+
+async fn identity(config: &Config, store: Store, is_tls: bool) -> Result<Callers> {
+    let without_embedded = |identity| Callers { identity, embedded: None, first_password: None };
+    match config.identity.mode {
+        Mode::None => Ok(without_embedded(Arc::new(Headers))),
+        Mode::Keystone => Ok(without_embedded(Arc::new(keystone(config)?))),
+        Mode::Embedded => {
+            let base = match &config.api.public_url {
+                Some(url) => Base::configured(url).map_err(|why| anyhow!("api.public_url: {why}"))?,
+                None => Base::of_request(is_tls),
+            };
+            let token_life = Duration::from_secs(config.identity.embedded.token_seconds);
+            let options = embedded::Options { token_life, base, ..embedded::Options::default() };
+            let embedded = Arc::new(Embedded::new(store, options));
+            let password = config.identity.embedded.admin_password.as_ref().map(|hidden| hidden.0.clone());
+            let is_chosen = password.is_some();
+            let admin = embedded.bootstrap(password).await.context("the first administrator cannot be made")?;
+            if let Some(admin) = admin.as_ref().filter(|_| !is_chosen) {
+                // The only time that it is shown. It goes to standard output, not into the log.
+                say(&format!("The administrator is admin, his password {}", admin.password.expose()))?;
+            }
+            let first_password = admin.map(|admin| admin.password);
+            Ok(Callers { identity: embedded.clone(), embedded: Some(embedded), first_password })
+        }
+    }
+}
+
+fn keystone(config: &Config) -> Result<Keystone> {
+    let section = config.identity.keystone.as_ref().context("the section [identity.keystone] is required")?;
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).with_context(|| format!("identity.keystone.ca_certificate {}", path.display()))
+    };
+    Keystone::new(keystone::Options {
+        auth_url: section.auth_url.clone(),
+        username: section.username.clone(),
+        password: section.password.0.clone(),
+        user_domain_name: section.user_domain_name.clone(),
+        project_name: section.project_name.clone(),
+        project_domain_name: section.project_domain_name.clone(),
+        cache_life: Duration::from_secs(section.cache_seconds),
+        timeout: Duration::from_secs(section.timeout_seconds),
+        ca_certificate: section.ca_certificate.as_ref().map(read).transpose()?,
+        cached_tokens: 10_000,
+        clock: Clock::system(),
+    })
+    .map_err(|why| anyhow!("identity.keystone: {why}"))
+}
+
+fn policy(config: &Config) -> Result<Policy> {
+    let strict = if config.policy.strict_readers { STRICT_READERS } else { &[] };
+    match &config.policy.file {
+        Some(path) => policy_file::load(path, strict).map_err(|why| anyhow!("policy.file: {why}")),
+        None => Policy::new(strict.iter().copied()).map_err(|why| anyhow!("built-in policy: {why}")),
+    }
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>> {
+    match (&config.api.tls_certificate, &config.api.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Tls::load(certificate, key).map(Some).map_err(|why| anyhow!("api.tls_certificate, api.tls_key: {why}"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Writes the client files. They keep the password of the first start, with the address of this
+/// one.
+fn introduce(directory: &Directory, base: &str, first: Option<Secret>, mode: Mode) -> Result<()> {
+    if mode != Mode::Embedded {
+        return Ok(());
+    }
+    let password = match first {
+        Some(secret) => secret.expose().to_owned(),
+        None => match directory.earlier_password() {
+            Some(password) => password,
+            None => return Ok(()),
+        },
+    };
+    let access = Access { base, password: &password };
+    directory.write("openrc", &access.openrc())?;
+    directory.write("clouds.yaml", &access.clouds())?;
+    say(&format!("Client files are in {}; use them with: source {0}/openrc", directory.path().display()))
+}
+
+async fn sweep(embedded: Arc<Embedded>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        match embedded.sweep().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "expired tokens were removed"),
+            Err(error) => tracing::warn!(%error, "expired tokens could not be removed"),
+        }
+    }
+}

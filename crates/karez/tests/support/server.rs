@@ -1,0 +1,193 @@
+//! The real `karez` binary as a child process: a state directory, a database and a port of its own.
+
+use super::database::{Database, StoreKind};
+use super::wait;
+use anyhow::{Context, bail};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How the server finds out who is calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Callers say who they are, and are believed.
+    None,
+    /// The server's own Keystone.
+    Embedded,
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    store: StoreKind,
+    identity: Identity,
+    settings: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// A server on this store that believes its callers.
+    pub fn new(store: StoreKind) -> Self {
+        Self { store, identity: Identity::None, settings: String::new(), environment: Vec::new() }
+    }
+
+    /// With another way to know callers.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// With further tables in the configuration file, in TOML.
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self
+    }
+
+    /// With an environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the server and waits until it says where it listens.
+    pub fn start(&self) -> anyhow::Result<Server> {
+        let state = tempfile::Builder::new().prefix("karez-test-").tempdir()?;
+        let database = Database::create(self.store, state.path())?;
+        let configuration = state.path().join("karez.toml");
+        fs::write(&configuration, self.configuration(state.path(), &database))?;
+        let client =
+            reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        let (process, base) = self.run(state.path())?;
+        Ok(Server { launch: self.clone(), process, base, client, database, state })
+    }
+
+    fn configuration(&self, state: &Path, database: &Database) -> String {
+        let mode = match self.identity {
+            Identity::None => "none",
+            Identity::Embedded => "embedded",
+        };
+        let key = state.join("secret.key");
+        format!(
+            "[api]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"{}\"\n[secrets]\nkey_file = \"{}\"\n[identity]\nmode = \"{mode}\"\n{}",
+            database.url(),
+            key.display(),
+            self.settings,
+        )
+    }
+
+    fn run(&self, state: &Path) -> anyhow::Result<(Child, String)> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(state.join("log"))?;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_karez"))
+            .arg("server")
+            .arg("--config")
+            .arg(state.join("karez.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("cannot start karez")?;
+        match listening(&mut process) {
+            Some(base) => Ok((process, base)),
+            None => {
+                // It may have ended by itself; what matters is that it is gone.
+                let _ = process.kill();
+                let status = process.wait()?;
+                bail!("karez did not start ({status}):\n{}", fs::read_to_string(state.join("log"))?)
+            }
+        }
+    }
+}
+
+/// The address in the line that announces it; nothing when the process ends without that line.
+fn listening(process: &mut Child) -> Option<String> {
+    let output = BufReader::new(process.stdout.take()?);
+    let (announce, announced) = mpsc::channel();
+    // The thread reads on until the process ends, so that the pipe never fills up.
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(base) = line.strip_prefix("Karez listens on ") {
+                let _ = announce.send(base.trim().trim_end_matches('/').to_owned());
+            }
+        }
+    });
+    announced.recv_timeout(Duration::from_secs(60)).ok()
+}
+
+/// A running server, killed on drop.
+pub struct Server {
+    launch: Launch,
+    process: Child,
+    base: String,
+    client: reqwest::blocking::Client,
+    database: Database,
+    state: TempDir,
+}
+
+impl Server {
+    /// Its URL, without a slash at the end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// An HTTP client that keeps connections to it.
+    pub fn client(&self) -> &reqwest::blocking::Client {
+        &self.client
+    }
+
+    /// Its database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Its state directory.
+    pub fn state(&self) -> PathBuf {
+        self.state.path().to_owned()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.state.path().join("log"))?)
+    }
+
+    /// Ends it without a chance to tidy up (SIGKILL).
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        let pid = self.process.id().to_string();
+        anyhow::ensure!(
+            Command::new("kill").args(["-TERM", &pid]).status()?.success(),
+            "cannot signal {pid}"
+        );
+        wait::until("the end of karez", Duration::from_secs(60), || Ok(self.process.try_wait()?))
+    }
+
+    /// Starts it again after [`Server::kill`] or [`Server::stop`], with the same state; the port may
+    /// be another one.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        (self.process, self.base) = self.launch.run(self.state.path())?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is what we want.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

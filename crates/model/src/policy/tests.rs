@@ -1,0 +1,68 @@
+use super::*;
+
+fn caller(project: &str, roles: &[&str]) -> Caller {
+    Caller {
+        user_id: "u".into(),
+        scope: Scope::Project(project.into()),
+        domain_id: "default".into(),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+    }
+}
+
+fn policy() -> Policy {
+    Policy::new([]).expect("the built-in rules")
+}
+
+#[test]
+fn members_write_in_their_own_project_and_nowhere_else() {
+    let member = caller("p", &["member"]);
+    assert!(policy().allows("create_ikepolicy", &member, Target::of_project("p")));
+    assert!(!policy().allows("create_ikepolicy", &member, Target::of_project("q")));
+}
+
+#[test]
+fn readers_see_but_neither_write_nor_learn_the_key() {
+    let reader = caller("p", &["reader"]);
+    assert!(policy().allows("get_ipsec_site_connection", &reader, Target::of_project("p")));
+    assert!(!policy().allows("get_ipsec_site_connection:psk", &reader, Target::of_project("p")));
+    assert!(!policy().allows("update_ipsec_site_connection", &reader, Target::of_project("p")));
+}
+
+#[test]
+fn strict_readers_see_nothing() {
+    let strict = Policy::new(STRICT_READERS.iter().copied()).expect("rules");
+    assert!(!strict.allows("get_ikepolicy", &caller("p", &["reader"]), Target::of_project("p")));
+}
+
+#[test]
+fn an_override_replaces_a_rule_and_the_others_stay() {
+    let policy = Policy::new([("create_ikepolicy", "role:vpn_admin and not role:intern")]).expect("rules");
+    assert!(policy.allows("create_ikepolicy", &caller("q", &["vpn_admin"]), Target::of_project("p")));
+    assert!(!policy.allows(
+        "create_ikepolicy",
+        &caller("q", &["vpn_admin", "intern"]),
+        Target::of_project("p")
+    ));
+    assert!(!policy.allows("delete_ikepolicy", &caller("q", &["vpn_admin"]), Target::of_project("p")));
+}
+
+#[test]
+fn a_rule_without_sense_is_refused_with_its_name() {
+    for (rule, part) in [
+        ("role:admin or", "missing at the end"),
+        ("(role:admin", "closing parenthesis"),
+        ("rule:nosuch", "does not exist"),
+        ("rule:create_ikepolicy", "refers to itself"),
+        ("http://policy.example/", "is not a check"),
+    ] {
+        let why = Policy::new([("create_ikepolicy", rule)]).expect_err(rule);
+        assert!(why.contains("create_ikepolicy") && why.contains(part), "{why}");
+    }
+}
+
+#[test]
+fn a_caller_without_project_owns_nothing() {
+    let mut system = caller("p", &["member"]);
+    system.scope = Scope::System;
+    assert!(!policy().allows("create_ikepolicy", &system, Target::default()));
+}

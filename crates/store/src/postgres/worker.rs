@@ -1,0 +1,108 @@
+//! The threads that serve the queue.
+
+use super::connection::Remote;
+use crate::Error;
+use crate::store::{ATTEMPTS, Job, Verdict};
+use postgres::Config;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use tokio::sync::oneshot;
+
+/// Whether a use case needs a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Read,
+    Write,
+}
+
+pub(super) struct Queued {
+    pub job: Job,
+    pub mode: Mode,
+    pub done: oneshot::Sender<Result<(), Error>>,
+}
+
+type Arrivals = Arc<Mutex<mpsc::Receiver<Queued>>>;
+
+pub(super) fn start(
+    number: usize,
+    config: Config,
+    arrivals: Arrivals,
+    remote: Option<Remote>,
+) -> Result<(), Error> {
+    std::thread::Builder::new()
+        .name(format!("postgres-{number}"))
+        .spawn(move || serve(&config, &arrivals, remote))
+        .map_err(|error| Error::Unavailable(format!("no thread for the database: {error}")))?;
+    Ok(())
+}
+
+fn serve(config: &Config, arrivals: &Arrivals, mut remote: Option<Remote>) {
+    loop {
+        let next = arrivals.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut queued) = next else { return };
+        let result = catch_unwind(AssertUnwindSafe(|| attend(config, &mut remote, &mut queued)));
+        let result = result.unwrap_or_else(|_| {
+            remote = None;
+            Err(Error::Bug("a use case panicked".into()))
+        });
+        let _ = queued.done.send(result);
+    }
+}
+
+/// Runs the job, on a new connection when the old one has gone. A connection that turns out to be
+/// dead before the job has begun is replaced at once, so that a restarted database goes unnoticed.
+fn attend(config: &Config, remote: &mut Option<Remote>, queued: &mut Queued) -> Result<(), Error> {
+    for attempt in 1..=ATTEMPTS {
+        let was_open = remote.is_some();
+        let connection = match remote {
+            Some(connection) => connection,
+            None => remote.insert(Remote::connect(config)?),
+        };
+        let outcome = once(connection, queued);
+        let is_closed = connection.is_closed();
+        if is_closed {
+            *remote = None;
+        }
+        match outcome {
+            Ok(Verdict::Commit | Verdict::Rollback) => return Ok(()),
+            Ok(Verdict::Again) if attempt == ATTEMPTS => return Ok(()),
+            Ok(Verdict::Again) => {}
+            Err(Failed { error, before_commit }) => {
+                if !(is_closed && was_open && before_commit && attempt == 1) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Failed {
+    error: Error,
+    before_commit: bool,
+}
+
+fn once(connection: &mut Remote, queued: &mut Queued) -> Result<Verdict, Failed> {
+    let early = |error| Failed { error, before_commit: true };
+    if queued.mode == Mode::Read {
+        let verdict = (queued.job)(connection);
+        return if connection.is_closed() { Err(early(lost())) } else { Ok(verdict) };
+    }
+    connection.command("BEGIN").map_err(early)?;
+    let verdict = (queued.job)(connection);
+    if connection.is_closed() {
+        return Err(early(lost()));
+    }
+    match verdict {
+        Verdict::Commit => match connection.command("COMMIT") {
+            Ok(()) => Ok(Verdict::Commit),
+            Err(Error::Stale) => Ok(Verdict::Again),
+            Err(error) => Err(Failed { error, before_commit: false }),
+        },
+        Verdict::Rollback | Verdict::Again => connection.command("ROLLBACK").map(|()| verdict).map_err(early),
+    }
+}
+
+fn lost() -> Error {
+    Error::Unavailable("the connection to the database was lost".into())
+}

@@ -1,0 +1,117 @@
+//! The one thread that writes.
+
+use super::connection::Local;
+use crate::Error;
+use crate::store::{ATTEMPTS, Job, Verdict};
+use crate::tx::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// Most use cases of one transaction, so that the first of them does not wait for ever.
+const BATCH: usize = 64;
+
+pub(super) struct Writer {
+    queue: mpsc::Sender<Queued>,
+}
+
+struct Queued {
+    job: Job,
+    done: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Writer {
+    pub(super) fn start(local: Local) -> Result<Self, Error> {
+        let (queue, arrivals) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_all(local, &arrivals))
+            .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
+        Ok(Self { queue })
+    }
+
+    pub(super) async fn write(&self, job: Job) -> Result<(), Error> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Error::Unavailable("the writer has stopped".into());
+        self.queue.send(Queued { job, done }).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn write_all(mut local: Local, arrivals: &mpsc::Receiver<Queued>) {
+    while let Ok(first) = arrivals.recv() {
+        let mut batch = vec![first];
+        batch.extend(arrivals.try_iter().take(BATCH - 1));
+        if together(&mut local, &mut batch).is_ok() {
+            for queued in batch {
+                let _ = queued.done.send(Ok(()));
+            }
+            continue;
+        }
+        // One of them, or the disk, broke the whole transaction: let each stand alone, so that
+        // only those that cannot be done are refused.
+        for mut queued in batch {
+            let result = together(&mut local, std::slice::from_mut(&mut queued));
+            let _ = queued.done.send(result);
+        }
+    }
+}
+
+/// Runs the batch in one transaction, each job in a savepoint. After an error nothing of it is
+/// kept.
+fn together(local: &mut Local, batch: &mut [Queued]) -> Result<(), Error> {
+    local.command("BEGIN IMMEDIATE")?;
+    let result = batch.iter_mut().try_for_each(|queued| guarded(local, &mut queued.job));
+    let result = result.and_then(|()| local.command("COMMIT"));
+    roll_back(local);
+    result
+}
+
+fn guarded(local: &mut Local, job: &mut Job) -> Result<(), Error> {
+    local.command("SAVEPOINT job")?;
+    match caught(|| run_in_savepoint(local, job)) {
+        Ok(Verdict::Commit) => {}
+        Ok(Verdict::Rollback | Verdict::Again) => local.command("ROLLBACK TO job")?,
+        Err(error) => return Err(error),
+    }
+    if !local.is_in_transaction() {
+        return Err(Error::Unavailable("SQLite gave up the transaction".into()));
+    }
+    local.command("RELEASE job")
+}
+
+/// A job that is run again begins where the savepoint did.
+fn run_in_savepoint(local: &mut Local, job: &mut Job) -> Result<Verdict, Error> {
+    for _ in 1..ATTEMPTS {
+        match job(local) {
+            Verdict::Again => local.command("ROLLBACK TO job")?,
+            verdict @ (Verdict::Commit | Verdict::Rollback) => return Ok(verdict),
+        }
+    }
+    Ok(job(local))
+}
+
+/// Runs one piece of work, which is no use case, in a transaction.
+pub(super) fn alone(
+    local: &mut Local,
+    work: impl FnOnce(&mut dyn Connection) -> Result<(), Error>,
+) -> Result<(), Error> {
+    local.command("BEGIN IMMEDIATE")?;
+    let result = caught(|| work(local)).and_then(|()| local.command("COMMIT"));
+    roll_back(local);
+    result
+}
+
+/// Leaves no transaction open, whatever happened.
+fn roll_back(local: &Local) {
+    if local.is_in_transaction()
+        && let Err(error) = local.command("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction could not be rolled back");
+    }
+}
+
+/// A use case that panics must not take the writer with it.
+fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Bug("a use case panicked".into())))
+}

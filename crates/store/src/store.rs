@@ -1,0 +1,213 @@
+//! The store itself: which database, and how use cases run on it.
+
+#![allow(clippy::disallowed_methods, reason = "this is where time enters the store")]
+
+use crate::cache::Cache;
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
+use crate::tx::{Connection, Shared};
+use crate::{Error, Keyring, Tx, migrate};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
+
+/// Where the data lies and what opens its secrets.
+#[derive(Clone)]
+pub struct Options {
+    place: Place,
+    keyring: Keyring,
+}
+
+#[derive(Clone)]
+enum Place {
+    Sqlite(PathBuf),
+    Postgres(Zeroizing<String>),
+}
+
+impl Options {
+    /// A SQLite file, made when it is not there.
+    #[must_use]
+    pub fn sqlite(path: impl Into<PathBuf>, keyring: Keyring) -> Self {
+        Self { place: Place::Sqlite(path.into()), keyring }
+    }
+
+    /// A PostgreSQL database, by its `postgresql://` URL.
+    #[must_use]
+    pub fn postgres(url: &str, keyring: Keyring) -> Self {
+        Self { place: Place::Postgres(Zeroizing::new(url.to_owned())), keyring }
+    }
+}
+
+/// What a measured call was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// [`Store::read`].
+    Read,
+    /// [`Store::write`].
+    Write,
+}
+
+/// Told how long each call took, waiting included.
+pub type Observer = Box<dyn Fn(Operation, Duration) + Send + Sync>;
+
+/// A store that is open. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    shared: Arc<Shared>,
+    observer: Arc<OnceLock<Observer>>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
+}
+
+/// What a backend runs: the use case with its answer put aside.
+pub(crate) type Job = Box<dyn FnMut(&mut dyn Connection) -> Verdict + Send>;
+
+/// How often a transaction that lost a race is run before it is given up.
+pub(crate) const ATTEMPTS: usize = 8;
+
+/// What is to become of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Commit,
+    Rollback,
+    /// Roll back and run again.
+    Again,
+}
+
+impl Store {
+    /// Opens the store and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached or was made by a newer Karez.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let shared = Arc::new(Shared { keyring: options.keyring, cache: Cache::new() });
+        let backend = match options.place {
+            Place::Sqlite(path) => {
+                Backend::Sqlite(Arc::new(Sqlite::open(&path, |db| migrate::run(db, now()))?))
+            }
+            Place::Postgres(url) => {
+                Backend::Postgres(Arc::new(Postgres::open(url, |db| migrate::run(db, now()))?))
+            }
+        };
+        Ok(Self { backend, shared, observer: Arc::default() })
+    }
+
+    /// Has each call from now on reported. Only the first observer counts.
+    pub fn observe(&self, observer: Observer) {
+        let _ = self.observer.set(observer);
+    }
+
+    /// The keys that secrets are sealed with.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.shared.keyring
+    }
+
+    /// The name of the database, for metrics and messages.
+    #[must_use]
+    pub fn backend_name(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite(_) => "sqlite",
+            Backend::Postgres(_) => "postgresql",
+        }
+    }
+
+    /// Runs a use case that only reads. Each of its statements sees what is committed by then.
+    ///
+    /// # Errors
+    /// Those of the use case; [`Error::Unavailable`] when the database is away.
+    pub async fn read<T, E, F>(&self, mut use_case: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let started = Instant::now();
+        let result = match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                let shared = &self.shared;
+                sqlite.read(|connection| use_case(&mut transaction(connection, shared, false)))
+            }
+            Backend::Postgres(postgres) => {
+                let (job, answer) = self.prepare(use_case, false);
+                settle(postgres.read(job).await, &answer)
+            }
+        };
+        self.report(Operation::Read, started);
+        result
+    }
+
+    /// Runs a use case in one transaction, which is durable when this returns `Ok`, and undone
+    /// when the use case fails.
+    ///
+    /// # Errors
+    /// Those of the use case; [`Error::Unavailable`] when the database is away.
+    pub async fn write<T, E, F>(&self, use_case: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let started = Instant::now();
+        let (job, answer) = self.prepare(use_case, true);
+        let done = match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(job).await,
+            Backend::Postgres(postgres) => postgres.write(job).await,
+        };
+        let result = settle(done, &answer);
+        self.report(Operation::Write, started);
+        result
+    }
+
+    fn prepare<T, E, F>(&self, mut use_case: F, is_write: bool) -> (Job, Answer<T, E>)
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let answer: Answer<T, E> = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        let shared = Arc::clone(&self.shared);
+        let job = move |connection: &mut dyn Connection| {
+            let mut tx = transaction(connection, &shared, is_write);
+            let result = use_case(&mut tx);
+            let verdict = match (&result, tx.is_stale) {
+                (Ok(_), _) => Verdict::Commit,
+                (Err(_), true) => Verdict::Again,
+                (Err(_), false) => Verdict::Rollback,
+            };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            verdict
+        };
+        (Box::new(job), answer)
+    }
+
+    fn report(&self, operation: Operation, started: Instant) {
+        if let Some(observer) = self.observer.get() {
+            observer(operation, started.elapsed());
+        }
+    }
+}
+
+type Answer<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
+
+fn transaction<'a>(connection: &'a mut dyn Connection, shared: &'a Arc<Shared>, is_write: bool) -> Tx<'a> {
+    Tx { connection, shared, is_write, now: now(), is_stale: false }
+}
+
+fn settle<T, E: From<Error>>(done: Result<(), Error>, answer: &Answer<T, E>) -> Result<T, E> {
+    done?;
+    let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    answer.unwrap_or_else(|| Err(Error::Bug("a use case left no answer".into()).into()))
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# What scripts/demo and scripts/test share: saying things, and installing what a fresh Debian lacks.
+# Sourced, never run. Callers set `set -euo pipefail` and stand in the repository's root.
+
+readonly CACHE="$PWD/.cache"
+
+fail() {
+    printf '\n%s: %s\n' "$(basename "$0")" "$1" >&2
+    shift
+    local line
+    for line in "$@"; do
+        printf '    %s\n' "$line" >&2
+    done
+    exit 1
+}
+
+# run_quietly WHAT COMMAND…: shows the command's output only when it fails.
+run_quietly() {
+    local what=$1 log
+    shift
+    log=$(mktemp)
+    printf '%s …\n' "$what"
+    if ! "$@" >"$log" 2>&1 </dev/null; then
+        tail -n 30 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# need_packages WHY PACKAGE…: installs Debian packages, or says exactly what to install and why.
+need_packages() {
+    local why=$1 as_root=()
+    shift
+    local by_hand="apt-get update && apt-get install $*"
+    if ! command -v apt-get >/dev/null; then
+        fail "$why needs the equivalent of these Debian packages: $*" \
+            "There is no apt-get here; install them with this system's own tool and run the command again."
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null || ! sudo -v; then
+            fail "$why needs Debian packages, and installing them needs root" "Run as root: $by_hand"
+        fi
+        as_root=(sudo)
+    fi
+    run_quietly "Installing for $why: $*" "${as_root[@]}" sh -c \
+        "export DEBIAN_FRONTEND=noninteractive; apt-get update && apt-get install -y --no-install-recommends $*" ||
+        fail "the packages for $why could not be installed" "Run as root: $by_hand"
+}
+
+need_rust() {
+    if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+        PATH="$HOME/.cargo/bin:$PATH"
+    fi
+    command -v cargo >/dev/null || fail "there is no Rust toolchain here (no cargo on the PATH)" \
+        "Karez is built from source with Rust 1.95 or newer; install it with rustup and run this again."
+    # The bundled SQLite and the cryptography library are C.
+    command -v cc >/dev/null || need_packages "building Karez" build-essential
+}
+
+# Prints a Python that can make virtual environments; Debian splits that part into its own package.
+python_for_environments() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            printf '%s\n' "$python"
+            return
+        fi
+    done
+    return 1
+}
+
+# python_environment NAME REQUIREMENTS CONSTRAINTS: a virtual environment in .cache/venv/NAME, made again only when
+# the pinned files or the interpreter change. Sets ENVIRONMENT to its directory.
+python_environment() {
+    local name=$1 requirements=$2 constraints=$3 python wanted
+    if ! python=$(python_for_environments); then
+        need_packages "the OpenStack clients" python3 python3-venv
+        python=$(python_for_environments) ||
+            fail "no Python 3.11 or newer with the modules venv and ensurepip was found" \
+                "Debian 12 and 13 have them in the packages python3 and python3-venv."
+    fi
+    ENVIRONMENT="$CACHE/venv/$name"
+    wanted=$("$python" -VV; cat "$requirements" "$constraints")
+    if [ "$(cat "$ENVIRONMENT/made-from" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    rm -rf "$ENVIRONMENT"
+    mkdir -p "$CACHE/venv"
+    run_quietly "Making the Python environment $name" "$python" -m venv "$ENVIRONMENT" ||
+        fail "$python cannot make a virtual environment in $ENVIRONMENT"
+    run_quietly "Installing $(grep -c '^[a-z]' "$requirements") Python packages and what they need" \
+        "$ENVIRONMENT/bin/python" -m pip install --disable-pip-version-check --requirement "$requirements" \
+        --constraint "$constraints" ||
+        fail "the packages of $requirements could not be installed from the Python package index" \
+            "Without network, set PIP_FIND_LINKS to a directory with their wheels."
+    printf '%s\n' "$wanted" >"$ENVIRONMENT/made-from"
+}

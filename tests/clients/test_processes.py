@@ -1,0 +1,58 @@
+"""What only a process of its own can show: openrc, clouds.yaml, exit codes, what goes to which stream."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+OPENSTACK = pathlib.Path(sys.executable).with_name("openstack")
+
+
+@pytest.fixture
+def state(clouds_yaml):
+    """The state directory, which a cloud that was not started here does not have."""
+    directory = pathlib.Path(clouds_yaml).parent
+    if not (directory / "openrc").exists():
+        pytest.skip("the cloud under test was not started by `karez up`")
+    return directory
+
+
+def run(argv, typed="", **environment):
+    return subprocess.run(
+        [str(word) for word in argv], env=os.environ | environment, input=typed, capture_output=True, text=True,
+        timeout=60, check=False)
+
+
+def test_a_sourced_openrc_is_all_that_the_command_needs(state):
+    ended = run(["sh", "-c", f". {state}/openrc && exec {OPENSTACK} token issue -f json"])
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["project_id"]
+
+
+def test_clouds_yaml_is_all_that_the_command_needs(clouds_yaml):
+    ended = run([OPENSTACK, "--os-cloud", "karez", "vpn", "service", "list", "-f", "json"],
+                OS_CLIENT_CONFIG_FILE=clouds_yaml)
+    assert ended.returncode == 0, ended.stderr
+    assert isinstance(json.loads(ended.stdout), list)
+
+
+def test_a_refusal_ends_with_an_exit_code_and_tells_why_on_standard_error(clouds_yaml):
+    ended = run([OPENSTACK, "--os-cloud", "karez", "vpn", "service", "show", "no-such-service"],
+                OS_CLIENT_CONFIG_FILE=clouds_yaml)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "no-such-service" in ended.stderr
+
+
+def test_the_batch_mode_runs_commands_from_standard_input(clouds_yaml):
+    ended = run([OPENSTACK], "network list\nvpn ike policy list\n", OS_CLOUD="karez",
+                OS_CLIENT_CONFIG_FILE=clouds_yaml)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_holds_secrets_is_for_its_owner_only(state):
+    for name in ("openrc", "clouds.yaml", "secret.key"):
+        assert (state / name).stat().st_mode & 0o077 == 0, name
