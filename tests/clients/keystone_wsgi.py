@@ -1,4 +1,7 @@
-"""Serves a real Keystone on loopback. Run by keystone_process.py with the Python that has Keystone: PORT CONFIGURATION."""
+"""Serves a real Keystone on loopback: PORT CONFIGURATION.
+
+Run by keystone_process.py, with the Python that has Keystone.
+"""
 
 import os
 import sys

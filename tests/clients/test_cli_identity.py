@@ -70,7 +70,8 @@ def test_a_user_is_created_shown_listed_changed_and_deleted(admin_cli, project, 
     assert admin_cli.json(f"user show {name}")["id"] == made["id"]
     assert made["id"] in {row["ID"] for row in admin_cli.json("user list --long")}
     admin_cli.do(f"user set --name {name}-new --email b@example.org --disable {name}")
-    expect(admin_cli.json(f"user show {made['id']}"), {"name": f"{name}-new", "email": "b@example.org", "enabled": False})
+    changed = admin_cli.json(f"user show {made['id']}")
+    expect(changed, {"name": f"{name}-new", "email": "b@example.org", "enabled": False})
     admin_cli.do(f"user delete {name}-new")
     admin_cli.refusal(f"user show {made['id']}")
 

@@ -14,8 +14,9 @@ takes_pairs = pytest.mark.skipif(
     importlib.util.find_spec("openstackclient.network.v2.vpnaas") is not None,
     reason="this openstack client cannot send --lifetime and --dpd")
 
-REFERENCES = "--vpnservice chain-service --ikepolicy chain-ike --ipsecpolicy chain-ipsec"
+REFERENCES = "--vpnservice chain --ikepolicy chain --ipsecpolicy chain"
 PEER = "--peer-address 200.200.128.151 --peer-id 200.200.128.151 --psk s3cret"
+CREATE = f"vpn ipsec site connection create {REFERENCES} {PEER}"
 CONNECTION = f"{REFERENCES} {PEER} --peer-cidr 20.20.20.0/24"
 NOUNS = ("vpn ike policy", "vpn ipsec policy", "vpn service", "vpn endpoint group", "vpn ipsec site connection")
 
@@ -34,18 +35,6 @@ class Kind:
 
 
 @pytest.fixture(scope="module")
-def chain(cli, site):
-    """Names of the objects that a connection refers to."""
-    cli.do("vpn ike policy create chain-ike")
-    cli.do("vpn ipsec policy create chain-ipsec")
-    cli.do(f"vpn service create chain-service --router {site.router.name} --subnet {site.subnet.name}")
-    yield
-    cli.do("vpn service delete chain-service")
-    cli.do("vpn ipsec policy delete chain-ipsec")
-    cli.do("vpn ike policy delete chain-ike")
-
-
-@pytest.fixture(scope="module")
 def kinds(chain, site):
     ike = Kind(
         noun="vpn ike policy",
@@ -58,7 +47,8 @@ def kinds(chain, site):
         },
         change="--auth-algorithm sha256 --pfs group14 --description second",
         changed={
-            "Authentication Algorithm": "sha256", "Perfect Forward Secrecy (PFS)": "group14", "IKE Version": "v2", "Description": "second",
+            "Authentication Algorithm": "sha256", "Perfect Forward Secrecy (PFS)": "group14", "IKE Version": "v2",
+            "Description": "second",
         },
         listed=("Authentication Algorithm", "Encryption Algorithm", "IKE Version", "Perfect Forward Secrecy (PFS)"),
         listed_long=("Description", "Lifetime", "Phase1 Negotiation Mode", "Project"),
@@ -114,8 +104,8 @@ def kinds(chain, site):
         change="--peer-cidr 20.20.40.0/24 --mtu 1300 --disable --peer-address 200.200.128.152"
         " --description second",
         changed={
-            "Peer CIDRs": ["20.20.40.0/24"], "MTU": 1300, "State": False, "Peer Address": "200.200.128.152", "Pre-shared Key": "s3cret",
-            "Description": "second",
+            "Peer CIDRs": ["20.20.40.0/24"], "MTU": 1300, "State": False, "Peer Address": "200.200.128.152",
+            "Pre-shared Key": "s3cret", "Description": "second",
         },
         listed=("Peer Address", "Authentication Algorithm", "Status"),
         listed_long=("Peer CIDRs", "VPN Service", "IKE Policy", "IPSec Policy", "MTU", "Initiator", "State", "DPD"),
@@ -213,8 +203,8 @@ def test_a_connection_between_endpoint_groups_is_made_changed_and_deleted(cli, s
     other = cli.id(f"vpn endpoint group create {name}-other --type cidr --value 20.20.50.0/24")
 
     made = cli.json(
-        f"vpn ipsec site connection create {name} --vpnservice {name} --ikepolicy chain-ike"
-        f" --ipsecpolicy chain-ipsec {PEER} --local-endpoint-group {name}-local --peer-endpoint-group {name}-peer")
+        f"vpn ipsec site connection create {name} --vpnservice {name} --ikepolicy chain"
+        f" --ipsecpolicy chain {PEER} --local-endpoint-group {name}-local --peer-endpoint-group {name}-peer")
     assert (made["Local Endpoint Group ID"], made["Peer Endpoint Group ID"]) == (local["ID"], peer)
     assert made["Peer CIDRs"] == []
 
@@ -230,9 +220,8 @@ def test_a_connection_between_endpoint_groups_is_made_changed_and_deleted(cli, s
 
 def test_what_a_connection_uses_is_not_deleted_under_it(cli, chain, name):
     cli.do(f"vpn ipsec site connection create {name} {CONNECTION}")
-    for used in ("vpn service delete chain-service", "vpn ike policy delete chain-ike",
-                 "vpn ipsec policy delete chain-ipsec"):
-        assert "409" in cli.refusal(used)
+    for noun in ("vpn service", "vpn ike policy", "vpn ipsec policy"):
+        assert "409" in cli.refusal(f"{noun} delete chain")
     cli.do(f"vpn ipsec site connection delete {name}")
 
 
@@ -245,9 +234,9 @@ def test_what_a_service_uses_is_not_taken_away_under_it(cli, chain, site):
 @pytest.mark.parametrize("line, field", [
     ("vpn endpoint group create --type cidr --value 10.0.0.0/33 {name}", "10.0.0.0/33"),
     ("vpn endpoint group create --type cidr --value 10.0.0.0/8 --value 10.0.0.0/8 {name}", "10.0.0.0/8"),
-    (f"vpn ipsec site connection create {REFERENCES} {PEER} --peer-cidr 20.20.20.0/24 --mtu 67 {{name}}", "67"),
-    pytest.param(f"vpn ipsec site connection create {REFERENCES} {PEER} --peer-cidr 20.20.20.0/24 --dpd interval=121 {{name}}", "121", marks=takes_pairs),
-    (f"vpn ipsec site connection create {REFERENCES} {PEER} --peer-cidr 20.20.20.0 {{name}}", "20.20.20.0"),
+    (CREATE + " --peer-cidr 20.20.20.0/24 --mtu 67 {name}", "67"),
+    pytest.param(CREATE + " --peer-cidr 20.20.20.0/24 --dpd interval=121 {name}", "121", marks=takes_pairs),
+    (CREATE + " --peer-cidr 20.20.20.0 {name}", "20.20.20.0"),
 ])
 def test_a_refusal_names_the_value_that_is_wrong(cli, chain, name, line, field):
     assert field in cli.refusal(line.format(name=name)).replace(name, "")

@@ -82,7 +82,11 @@ fn interface(interface: &Interface) -> Json {
     })
 }
 
-pub(crate) async fn flavor_profiles(session: &Session<'_>, request: &Request, flavor: &str) -> Result<Answer> {
+pub(crate) async fn flavor_profiles(
+    session: &Session<'_>,
+    request: &Request,
+    flavor: &str,
+) -> Result<Answer> {
     if request.method != Method::POST {
         return Err(wrong_verb(&request.method));
     }
@@ -161,7 +165,9 @@ pub(crate) fn providers(session: &Session<'_>, request: &Request) -> Result<Answ
         return Err(wrong_verb(&request.method));
     }
     session.control.check(&session.caller, "get_service_provider")?;
-    Ok(Answer::ok(&json!({"service_providers": [{"service_type": "VPN", "name": PROVIDER, "default": true}]})))
+    Ok(Answer::ok(
+        &json!({"service_providers": [{"service_type": "VPN", "name": PROVIDER, "default": true}]}),
+    ))
 }
 
 pub(crate) async fn zones(session: &Session<'_>, request: &Request) -> Result<Answer> {
@@ -172,7 +178,8 @@ pub(crate) async fn zones(session: &Session<'_>, request: &Request) -> Result<An
     if !names.iter().any(|name| name == ZONE) {
         names.insert(0, ZONE.to_owned());
     }
-    let zone = |name: &String, resource: &str| json!({"name": name, "resource": resource, "state": "available"});
+    let zone =
+        |name: &String, resource: &str| json!({"name": name, "resource": resource, "state": "available"});
     let zones: Vec<Json> =
         names.iter().flat_map(|name| [zone(name, "network"), zone(name, "router")]).collect();
     let is_wanted = |zone: &Json| {

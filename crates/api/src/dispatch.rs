@@ -5,7 +5,7 @@ use crate::answer::{Answer, JSON};
 use crate::error::{self, no_such_url, wrong_verb};
 use crate::metrics::Metrics;
 use crate::render::View;
-use crate::request::Request;
+use crate::request::{self, Request};
 use crate::target::Target;
 use crate::{core_actions, extensions, openapi, quotas, resources, tags, versions};
 use axum::body::Body;
@@ -13,8 +13,9 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use karez_control::{Control, Failure};
+use karez_identity::embedded::discovery;
 use karez_identity::{Denied, Identity};
-use karez_model::{Caller, Kind, Reason};
+use karez_model::{Caller, Reason};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,7 +62,8 @@ impl Session<'_> {
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
 impl Api {
-    /// The API over `control`. `keystone` serves the paths below `/identity` and `/v3`.
+    /// The API over `control`. `keystone` has the routes of the embedded Keystone, which answer
+    /// below `/identity/v3` and below `/v3`.
     #[must_use]
     pub fn new(
         control: Control,
@@ -70,6 +72,10 @@ impl Api {
         options: Options,
     ) -> Self {
         let metrics = Metrics::new(&control);
+        let nest = |routes: axum::Router| {
+            axum::Router::new().nest("/identity/v3", routes.clone()).nest("/v3", routes)
+        };
+        let keystone = keystone.map(nest);
         Self { control, identity, keystone, options, metrics, routes: Mutex::default() }
     }
 
@@ -101,25 +107,41 @@ impl Api {
         let path = parts.uri.path();
         let is_get = parts.method == Method::GET;
         if let Some(keystone) = self.keystone.as_ref().filter(|_| is_keystone(path)) {
-            let answer = keystone.clone().oneshot(http::Request::from_parts(parts, body)).await;
-            let Ok(response) = answer;
-            return ("/identity".into(), response);
+            return ("/identity".into(), self.keystone(keystone, parts, body).await);
         }
         let plain = |route: &str, answer: Answer| (route.to_owned(), answer.into_response());
         match path {
             "/healthcheck" if is_get => plain(path, Answer::text(StatusCode::OK, "OK")),
             "/metrics" if is_get => plain(path, self.metrics().await),
             "/openapi.json" if is_get => plain(path, Answer::bytes(StatusCode::OK, JSON, openapi::text())),
-            "/" if is_get => match Request::read(&parts, Body::empty(), &self.options).await {
-                Ok(request) => plain(path, versions::root(&request.base)),
-                Err(failure) => plain(path, error::answer(&failure)),
-            },
+            "/" if is_get => plain(path, versions::root(&request::base_url(&parts, &self.options))),
             "/" | "/healthcheck" | "/metrics" | "/openapi.json" => {
                 plain(path, Answer::text(StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed"))
             }
             _ if path == "/v2.0" || path.starts_with("/v2.0/") => self.neutron(&parts, body, id).await,
             _ => plain("none", Answer::text(StatusCode::NOT_FOUND, "404 Not Found")),
         }
+    }
+
+    /// The embedded Keystone. Its requests have the same bounds as the others.
+    async fn keystone(&self, keystone: &axum::Router, parts: Parts, body: Body) -> Response<Body> {
+        let base = request::base_url(&parts, &self.options);
+        match parts.uri.path().trim_end_matches('/') {
+            "/identity" if parts.method == Method::GET => {
+                return Answer::json(StatusCode::MULTIPLE_CHOICES, &discovery::versions(&base))
+                    .into_response();
+            }
+            "/identity/v3" if parts.method == Method::GET => {
+                return Answer::ok(&discovery::version(&base)).into_response();
+            }
+            _ => {}
+        }
+        let body = match request::read_body(body).await {
+            Ok(body) => Body::from(body),
+            Err(failure) => return error::answer(&failure).into_response(),
+        };
+        let Ok(response) = keystone.clone().oneshot(http::Request::from_parts(parts, body)).await;
+        response
     }
 
     async fn neutron(&self, parts: &Parts, body: Body, id: &str) -> (String, Response<Body>) {
@@ -165,9 +187,13 @@ impl Api {
             Target::Item(kind, id) => resources::item(session, request, *kind, id).await,
             Target::Tags(kind, id) => tags::all(session, request, *kind, id).await,
             Target::Tag(kind, id, tag) => tags::one(session, request, *kind, id, tag).await,
-            Target::RouterAction(id, action) => core_actions::router_action(session, request, id, *action).await,
+            Target::RouterAction(id, action) => {
+                core_actions::router_action(session, request, id, *action).await
+            }
             Target::FlavorProfiles(id) => core_actions::flavor_profiles(session, request, id).await,
-            Target::FlavorProfile(id, profile) => core_actions::flavor_profile(session, request, id, profile).await,
+            Target::FlavorProfile(id, profile) => {
+                core_actions::flavor_profile(session, request, id, profile).await
+            }
             Target::NextProviders(id) => core_actions::next_providers(session, request, id).await,
             Target::AgentRouters(id) => core_actions::agent_routers(session, request, id).await,
             Target::AgentRouter(id, router) => core_actions::agent_router(session, request, id, router).await,
@@ -191,7 +217,8 @@ impl Api {
             Denied::Unauthorized(_) => Answer::json(denied.status(), &denied.body()),
             Denied::Unavailable(why) => {
                 tracing::warn!(%why, "callers cannot be told");
-                let message = "Who calls cannot be told now, because the identity service is away. Try again.";
+                let message =
+                    "Who calls cannot be told now, because the identity service is away. Try again.";
                 error::answer(&Failure::fault(Reason::ServiceUnavailable, message))
             }
         };
@@ -204,9 +231,11 @@ impl Api {
 
     async fn metrics(&self) -> Answer {
         match self.metrics.encode(&self.control).await {
-            Ok(text) => {
-                Answer::bytes(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
-            }
+            Ok(text) => Answer::bytes(
+                StatusCode::OK,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                text,
+            ),
             Err(failure) => error::answer(&failure),
         }
     }
@@ -226,9 +255,4 @@ fn is_keystone(path: &str) -> bool {
 #[allow(clippy::disallowed_methods, reason = "this is where a request's time begins")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// The kinds that clients may list, for the document.
-pub(crate) fn listed_kinds() -> impl Iterator<Item = Kind> {
-    Kind::ALL.iter().copied()
 }

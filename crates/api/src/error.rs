@@ -16,7 +16,8 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::Fault(fault) => shown(fault),
         Failure::Store(Error::Unavailable(why)) => {
             tracing::warn!(%why, "the store is not available");
-            let message = "The database is not available now; nothing was changed as far as is known. Try again.";
+            let message =
+                "The database is not available now; nothing was changed as far as is known. Try again.";
             let mut answer = shown(&Fault::new(Reason::ServiceUnavailable, message));
             answer.retry_after = Some(1);
             answer

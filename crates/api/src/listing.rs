@@ -43,7 +43,8 @@ impl Listing {
         }
         // Rows that a secret rules out are found after the page was cut, so there is no page then.
         let page = limit(request)?.filter(|_| secrets.is_empty());
-        let is_reverse = request.values("page_reverse").any(|text| parse::boolean(&Json::from(text)) == Some(true));
+        let is_reverse =
+            request.values("page_reverse").any(|text| parse::boolean(&Json::from(text)) == Some(true));
         query.page = page.map(|limit| Page { limit, marker: None, is_reverse });
         let marker = request.values("marker").next().filter(|_| page.is_some()).map(str::to_owned);
         Ok(Self {
@@ -106,7 +107,10 @@ fn limit(request: &Request) -> Result<Option<u64>> {
     }
 }
 
-fn sort(resource: &'static Resource, request: &Request) -> Result<Vec<(&'static karez_model::Attribute, Direction)>> {
+fn sort(
+    resource: &'static Resource,
+    request: &Request,
+) -> Result<Vec<(&'static karez_model::Attribute, Direction)>> {
     let keys: Vec<&str> = request.values("sort_key").collect();
     let directions: Vec<&str> = request.values("sort_dir").collect();
     if keys.len() != directions.len() {
@@ -122,7 +126,11 @@ fn sort(resource: &'static Resource, request: &Request) -> Result<Vec<(&'static 
         attribute.ok_or_else(|| {
             let names = resource.attributes.iter().filter(|attribute| attribute.is_sortable());
             let names: Vec<&str> = names.map(|attribute| attribute.name).collect();
-            Fault::bad_request(format!("sort_key is '{}'; it must be one of {}", clip(name), names.join(", ")))
+            Fault::bad_request(format!(
+                "sort_key is '{}'; it must be one of {}",
+                clip(name),
+                names.join(", ")
+            ))
         })
     };
     let direction = |text: &str| match text {

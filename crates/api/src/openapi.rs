@@ -13,7 +13,7 @@ pub fn document() -> Json {
     let mut schemas = Map::new();
     schemas.insert("NeutronError".into(), schema::error());
     let mut all = Map::new();
-    for kind in crate::dispatch::listed_kinds() {
+    for kind in Kind::ALL.iter().copied() {
         schema::of(kind.resource(), &mut schemas);
         paths::of(kind.resource(), &mut all);
     }

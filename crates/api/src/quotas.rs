@@ -5,9 +5,9 @@ use crate::dispatch::Session;
 use crate::error::{Result, wrong_verb};
 use crate::request::Request;
 use http::Method;
+use karez_control::Failure;
 use karez_model::resource::Family;
 use karez_model::{Fault, Reason};
-use karez_control::Failure;
 use serde_json::{Value as Json, json};
 
 pub(crate) async fn all(session: &Session<'_>, request: &Request) -> Result<Answer> {
@@ -63,7 +63,9 @@ pub(crate) async fn details(session: &Session<'_>, request: &Request, project: &
     let details = session.control.quota_details(&session.caller, project).await?;
     let shown: serde_json::Map<String, Json> = details
         .into_iter()
-        .map(|(name, quota)| (name.to_owned(), json!({"limit": quota.limit, "used": quota.used, "reserved": 0})))
+        .map(|(name, quota)| {
+            (name.to_owned(), json!({"limit": quota.limit, "used": quota.used, "reserved": 0}))
+        })
         .collect();
     Ok(Answer::ok(&json!({"quota": shown})))
 }

@@ -1,8 +1,8 @@
 //! Objects as JSON.
 
 use karez_control::Control;
-use karez_model::{Attribute, Caller, Object, Type, Value};
 use karez_model::parse::Echo;
+use karez_model::{Attribute, Caller, Object, Type, Value};
 use karez_store::Stored;
 use serde_json::Value as Json;
 use time::OffsetDateTime;
@@ -74,7 +74,8 @@ fn write_object(object: &Object, out: &mut Vec<u8>, is_shown: impl Fn(Key) -> bo
         }
     }
     if resource.has_bookkeeping() {
-        for (name, micros) in [("created_at", object.meta.created_at), ("updated_at", object.meta.updated_at)] {
+        for (name, micros) in [("created_at", object.meta.created_at), ("updated_at", object.meta.updated_at)]
+        {
             if is_shown(Key::Other(name)) {
                 write_key(name, out, start);
                 write_text(&timestamp(micros), out);
@@ -126,7 +127,9 @@ fn timestamp(micros: i64) -> String {
 
 /// Agents show their times without zone, in UTC.
 fn agent_time(micros: i64) -> String {
-    utc(micros).format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]")).unwrap_or_default()
+    utc(micros)
+        .format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
+        .unwrap_or_default()
 }
 
 fn utc(micros: i64) -> OffsetDateTime {

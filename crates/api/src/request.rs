@@ -5,8 +5,8 @@ use crate::error::Result;
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use hyper::body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use karez_control::Failure;
 use karez_model::resource::Family;
 use karez_model::{Fault, Reason, Resource};
@@ -59,7 +59,8 @@ impl Request {
 
     /// The body as a JSON object.
     pub(crate) fn object(&self, family: Family) -> Result<Map<String, Json>> {
-        let reason = if family == Family::Core { Reason::HTTPBadRequest } else { Reason::MalformedRequestBody };
+        let reason =
+            if family == Family::Core { Reason::HTTPBadRequest } else { Reason::MalformedRequestBody };
         match serde_json::from_slice(&self.body) {
             Ok(Json::Object(map)) => Ok(map),
             Ok(_) => Err(Fault::bad_request("The body must be a JSON object").into()),
@@ -99,21 +100,29 @@ impl Request {
 fn envelope(resource: &Resource, mut body: Map<String, Json>) -> Result<Map<String, Json>> {
     match body.remove(resource.member) {
         Some(Json::Object(map)) => Ok(map),
-        Some(_) => Err(Fault::bad_request(format!("The value of '{}' must be an object", resource.member)).into()),
+        Some(_) => {
+            Err(Fault::bad_request(format!("The value of '{}' must be an object", resource.member)).into())
+        }
         None => Err(missing_envelope(resource)),
     }
 }
 
 fn bulk(resource: &Resource, list: Json) -> Result<Vec<Map<String, Json>>> {
     let Json::Array(list) = list else {
-        return Err(Fault::bad_request(format!("The value of '{}' must be a list", resource.collection)).into());
+        return Err(
+            Fault::bad_request(format!("The value of '{}' must be a list", resource.collection)).into()
+        );
     };
     let object = |json| match json {
         Json::Object(map) => Ok(map),
-        _ => Err(Fault::bad_request(format!("Each entry of '{}' must be an object", resource.collection)).into()),
+        _ => {
+            Err(Fault::bad_request(format!("Each entry of '{}' must be an object", resource.collection))
+                .into())
+        }
     };
     if list.is_empty() || list.len() > karez_model::parse::MAX_LIST {
-        let message = format!("'{}' must have 1 to {} entries", resource.collection, karez_model::parse::MAX_LIST);
+        let message =
+            format!("'{}' must have 1 to {} entries", resource.collection, karez_model::parse::MAX_LIST);
         return Err(Fault::bad_request(message).into());
     }
     // An entry may stand in an envelope of its own.
@@ -128,7 +137,7 @@ fn missing_envelope(resource: &Resource) -> Failure {
     Fault::bad_request(format!("The body must be {{\"{}\": {{...}}}}", resource.member)).into()
 }
 
-async fn read_body(body: Body) -> Result<bytes::Bytes> {
+pub(crate) async fn read_body(body: Body) -> Result<bytes::Bytes> {
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
@@ -149,12 +158,13 @@ async fn read_body(body: Body) -> Result<bytes::Bytes> {
 
 /// Links lead to where the client found us. What a proxy says about that counts only when the
 /// operator has one.
-fn base_url(parts: &Parts, options: &Options) -> String {
+pub(crate) fn base_url(parts: &Parts, options: &Options) -> String {
     if let Some(url) = &options.public_url {
         return url.trim_end_matches('/').to_owned();
     }
     let header = |name: &str| first(&parts.headers, name);
-    let (mut scheme, mut host) = (if options.is_tls { "https" } else { "http" }, header(header::HOST.as_str()));
+    let (mut scheme, mut host) =
+        (if options.is_tls { "https" } else { "http" }, header(header::HOST.as_str()));
     if options.behind_proxy {
         host = header("x-forwarded-host").or(host);
         scheme = match header("x-forwarded-proto") {
@@ -163,7 +173,8 @@ fn base_url(parts: &Parts, options: &Options) -> String {
             Some(_) | None => scheme,
         };
     }
-    let is_plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte));
+    let is_plain =
+        |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte));
     format!("{scheme}://{}", host.filter(is_plain).unwrap_or("localhost"))
 }
 

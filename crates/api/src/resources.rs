@@ -95,7 +95,8 @@ pub(crate) fn stored_item(session: &Session<'_>, request: &Request, stored: &Sto
 async fn create(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
     let resource = kind.resource();
     let (bodies, is_bulk) = request.created(resource)?;
-    let parsed = bodies.iter().map(|body| parse::create(kind, body)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let parsed =
+        bodies.iter().map(|body| parse::create(kind, body)).collect::<std::result::Result<Vec<_>, _>>()?;
     let echoes: Vec<_> = parsed.iter().map(|created| created.echo.clone()).collect();
     let objects = session.control.create(&session.caller, kind, parsed).await?;
     let fields = request.fields();

@@ -58,7 +58,8 @@ impl Tls {
     /// Names the file and what is wrong with it.
     pub fn load(certificates: &Path, key: &Path) -> Result<Self, String> {
         let wrong = |path: &Path, why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        let chain = CertificateDer::pem_file_iter(certificates).map_err(|error| wrong(certificates, &error))?;
+        let chain =
+            CertificateDer::pem_file_iter(certificates).map_err(|error| wrong(certificates, &error))?;
         let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| wrong(certificates, &error))?;
         let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

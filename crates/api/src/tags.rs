@@ -49,7 +49,11 @@ pub(crate) async fn one(
     match request.method {
         Method::GET => {
             let stored = control.show(caller, kind, id).await?;
-            if stored.texts("tags").any(|own| own == tag) { Ok(Answer::empty()) } else { Err(missing(&tag).into()) }
+            if stored.texts("tags").any(|own| own == tag) {
+                Ok(Answer::empty())
+            } else {
+                Err(missing(&tag).into())
+            }
         }
         Method::PUT => {
             let add = move |mut tags: Vec<String>| {

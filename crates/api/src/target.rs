@@ -62,8 +62,11 @@ pub(crate) enum RouterAction {
 }
 
 /// Collections that clients look at and that this server does not have.
-const NOTHING: [(&str, &str); 3] =
-    [("subnetpools", "subnetpools"), ("address-scopes", "address_scopes"), ("rbac-policies", "rbac_policies")];
+const NOTHING: [(&str, &str); 3] = [
+    ("subnetpools", "subnetpools"),
+    ("address-scopes", "address_scopes"),
+    ("rbac-policies", "rbac_policies"),
+];
 
 impl Target {
     /// Reads the path below `/v2.0`. A trailing slash, a `.json` suffix, VPN collections without
@@ -118,7 +121,9 @@ impl Target {
             (Kind::Router, [id, "remove_router_interface"]) => {
                 Self::RouterAction((*id).into(), RouterAction::RemoveInterface)
             }
-            (Kind::Router, [id, "add_extraroutes"]) => Self::RouterAction((*id).into(), RouterAction::AddRoutes),
+            (Kind::Router, [id, "add_extraroutes"]) => {
+                Self::RouterAction((*id).into(), RouterAction::AddRoutes)
+            }
             (Kind::Router, [id, "remove_extraroutes"]) => {
                 Self::RouterAction((*id).into(), RouterAction::RemoveRoutes)
             }
@@ -187,14 +192,21 @@ mod tests {
 
     #[test]
     fn the_spellings_of_a_collection_are_the_same() {
-        for path in ["vpn/endpoint-groups", "vpn/endpoint_groups/", "endpoint-groups.json", "/vpn/endpoint-groups.json"] {
+        for path in [
+            "vpn/endpoint-groups",
+            "vpn/endpoint_groups/",
+            "endpoint-groups.json",
+            "/vpn/endpoint-groups.json",
+        ] {
             assert_eq!(Target::read(path), Some(Target::Collection(Kind::EndpointGroup)), "{path}");
         }
     }
 
     #[test]
     fn core_resources_do_not_answer_below_the_vpn_prefix() {
-        for path in ["vpn", "vpn/", "vpn/networks", "vpn/nosuch", "nosuch", "networks/a/b", "vpn/ikepolicies/a/tags"] {
+        for path in
+            ["vpn", "vpn/", "vpn/networks", "vpn/nosuch", "nosuch", "networks/a/b", "vpn/ikepolicies/a/tags"]
+        {
             assert_eq!(Target::read(path), None, "{path}");
         }
     }

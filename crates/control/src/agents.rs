@@ -19,7 +19,12 @@ impl Control {
     ///
     /// # Errors
     /// Policy, or [`Reason::AgentNotFound`].
-    pub async fn update_agent(&self, caller: &Arc<Caller>, id: &str, updated: Updated) -> Result<Arc<Stored>, Failure> {
+    pub async fn update_agent(
+        &self,
+        caller: &Arc<Caller>,
+        id: &str,
+        updated: Updated,
+    ) -> Result<Arc<Stored>, Failure> {
         self.check(caller, "update_agent")?;
         let (node, changed) = (id.to_owned(), id.to_owned());
         self.writing(caller, move |context| {
@@ -116,7 +121,8 @@ impl Control {
             match placed_on(context, &router)?.first() {
                 Some(host) if *host == node => return Ok(()),
                 Some(host) => {
-                    let message = format!("The router {router} is on the agent {host}; remove it from there first");
+                    let message =
+                        format!("The router {router} is on the agent {host}; remove it from there first");
                     return Err(Failure::fault(Reason::RouterHostedByVPNAgent, message));
                 }
                 None => {}
@@ -135,7 +141,12 @@ impl Control {
     ///
     /// # Errors
     /// Policy, or [`Reason::AgentNotFound`].
-    pub async fn displace_router(&self, caller: &Arc<Caller>, agent: &str, router: &str) -> Result<(), Failure> {
+    pub async fn displace_router(
+        &self,
+        caller: &Arc<Caller>,
+        agent: &str,
+        router: &str,
+    ) -> Result<(), Failure> {
         self.check(caller, "delete_vpn-router")?;
         let (node, router) = (agent.to_owned(), router.to_owned());
         self.writing(caller, move |context| {
@@ -152,7 +163,10 @@ impl Control {
 }
 
 fn placed_on(context: &mut Context<'_, '_>, router: &str) -> Result<Vec<String>, Failure> {
-    context.column("SELECT node_id FROM placements WHERE router_id = $1 AND node_id IS NOT NULL", &[Datum::from(router)])
+    context.column(
+        "SELECT node_id FROM placements WHERE router_id = $1 AND node_id IS NOT NULL",
+        &[Datum::from(router)],
+    )
 }
 
 impl Control {
@@ -182,7 +196,8 @@ impl Control {
                 for kind in Kind::ALL {
                     let resource = kind.resource();
                     let status = if resource.position("status").is_some() { "status" } else { "''" };
-                    let sql = format!("SELECT {status}, COUNT(*) FROM {} GROUP BY 1 ORDER BY 1", resource.table);
+                    let sql =
+                        format!("SELECT {status}, COUNT(*) FROM {} GROUP BY 1 ORDER BY 1", resource.table);
                     for row in tx.query(&sql, &[])? {
                         census.push((resource.member, row.text(0)?.to_owned(), row.int(1)?));
                     }

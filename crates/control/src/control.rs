@@ -73,7 +73,11 @@ impl Control {
     ///
     /// # Errors
     /// Only the store's.
-    pub async fn list(&self, caller: &Arc<Caller>, request: ListRequest) -> Result<Vec<Arc<Stored>>, Failure> {
+    pub async fn list(
+        &self,
+        caller: &Arc<Caller>,
+        request: ListRequest,
+    ) -> Result<Vec<Arc<Stored>>, Failure> {
         let ListRequest { mut query, marker } = request;
         query.sight = ownership::sight(&self.policy, caller, query.kind);
         if query.kind == Kind::SecurityGroup {

@@ -31,7 +31,9 @@ impl From<Error> for Failure {
                 Reason::Conflict,
                 "Another request removed an object that this one needs, or began to use it; look again",
             ),
-            Error::Stale => Self::fault(Reason::Conflict, "Another request changed the object meanwhile; try again"),
+            Error::Stale => {
+                Self::fault(Reason::Conflict, "Another request changed the object meanwhile; try again")
+            }
             Error::Unavailable(_) | Error::Sealed(_) | Error::Bug(_) => Self::Store(error),
         }
     }

@@ -77,7 +77,8 @@ pub(crate) fn before_delete(context: &mut Context<'_, '_>, object: &Object) -> R
     let id = [Datum::from(object.id())];
     let users = context.column("SELECT id FROM vpnservices WHERE flavor_id = $1 ORDER BY id LIMIT 5", &id)?;
     if !users.is_empty() {
-        let message = format!("The flavor {} is used by the VPN service(s) {}", object.id(), users.join(", "));
+        let message =
+            format!("The flavor {} is used by the VPN service(s) {}", object.id(), users.join(", "));
         return Err(Failure::fault(Reason::FlavorInUse, message));
     }
     context.tx.execute("DELETE FROM flavor_service_profiles WHERE flavor_id = $1", &id)?;
@@ -90,7 +91,8 @@ fn check_unbound(context: &mut Context<'_, '_>, profile: &Object) -> Result<(), 
     if flavors.is_empty() {
         return Ok(());
     }
-    let message = format!("The service profile {} is bound to the flavor(s) {}", profile.id(), flavors.join(", "));
+    let message =
+        format!("The service profile {} is bound to the flavor(s) {}", profile.id(), flavors.join(", "));
     Err(Failure::fault(Reason::ServiceProfileInUse, message))
 }
 
@@ -99,7 +101,12 @@ impl Control {
     ///
     /// # Errors
     /// "Not found" of either, or [`Reason::FlavorServiceProfileBindingExists`].
-    pub async fn bind_profile(&self, caller: &Arc<Caller>, flavor: &str, profile: &str) -> Result<(), Failure> {
+    pub async fn bind_profile(
+        &self,
+        caller: &Arc<Caller>,
+        flavor: &str,
+        profile: &str,
+    ) -> Result<(), Failure> {
         self.check(caller, "update_flavor")?;
         let (flavor, profile) = (flavor.to_owned(), profile.to_owned());
         self.writing(caller, move |context| {
@@ -125,7 +132,12 @@ impl Control {
     ///
     /// # Errors
     /// "Not found" of the flavor, or [`Reason::FlavorServiceProfileBindingNotFound`].
-    pub async fn unbind_profile(&self, caller: &Arc<Caller>, flavor: &str, profile: &str) -> Result<(), Failure> {
+    pub async fn unbind_profile(
+        &self,
+        caller: &Arc<Caller>,
+        flavor: &str,
+        profile: &str,
+    ) -> Result<(), Failure> {
         self.check(caller, "update_flavor")?;
         let (flavor, profile) = (flavor.to_owned(), profile.to_owned());
         self.writing(caller, move |context| {
@@ -148,7 +160,11 @@ impl Control {
     ///
     /// # Errors
     /// As a VPN service that chooses the flavor would get.
-    pub async fn next_providers(&self, caller: &Arc<Caller>, flavor: &str) -> Result<(&'static str, String), Failure> {
+    pub async fn next_providers(
+        &self,
+        caller: &Arc<Caller>,
+        flavor: &str,
+    ) -> Result<(&'static str, String), Failure> {
         let flavor = flavor.to_owned();
         self.reading(caller, move |context| {
             check_choice(context, &flavor)?;

@@ -35,7 +35,12 @@ pub(crate) fn check(context: &mut Context<'_, '_>, kind: Kind, requests: &[Creat
 }
 
 /// Refuses when so many more objects would exceed the project's quota.
-pub(crate) fn check_one(context: &mut Context<'_, '_>, kind: Kind, project: &str, more: i64) -> Result<(), Failure> {
+pub(crate) fn check_one(
+    context: &mut Context<'_, '_>,
+    kind: Kind,
+    project: &str,
+    more: i64,
+) -> Result<(), Failure> {
     let Some((name, default)) = kind.resource().quota else { return Ok(()) };
     let default = context.settings.quotas.get(name).copied().unwrap_or(default);
     let limit = own_limit(context.tx, project, name)?.unwrap_or(default);
@@ -49,7 +54,9 @@ pub(crate) fn check_one(context: &mut Context<'_, '_>, kind: Kind, project: &str
     }
     Err(Failure::fault(
         Reason::OverQuota,
-        format!("Quota exceeded for {name}: the limit is {limit}, {used} are in use and {more} more were asked for"),
+        format!(
+            "Quota exceeded for {name}: the limit is {limit}, {used} are in use and {more} more were asked for"
+        ),
     ))
 }
 
@@ -75,7 +82,8 @@ impl Control {
     pub fn default_quotas(&self) -> Quotas {
         let of_kinds = Kind::ALL.iter().filter_map(|kind| kind.resource().quota);
         let all = of_kinds.chain(OTHERS.iter().copied());
-        all.map(|(name, default)| (name, self.settings.quotas.get(name).copied().unwrap_or(default))).collect()
+        all.map(|(name, default)| (name, self.settings.quotas.get(name).copied().unwrap_or(default)))
+            .collect()
     }
 
     /// The limits of a project.
@@ -112,7 +120,9 @@ impl Control {
         self.reading(caller, move |context| {
             let mut details = BTreeMap::new();
             for (name, limit) in &quotas {
-                let kind = Kind::ALL.iter().find(|kind| kind.resource().quota.is_some_and(|(quota, _)| quota == *name));
+                let kind = Kind::ALL
+                    .iter()
+                    .find(|kind| kind.resource().quota.is_some_and(|(quota, _)| quota == *name));
                 let used = kind.map_or(Ok(0), |kind| context.tx.count(*kind, &project))?;
                 details.insert(*name, QuotaUse { limit: *limit, used });
             }
@@ -161,7 +171,8 @@ impl Control {
             }
             let Some((name, _)) = known.get_key_value(name.as_str()) else {
                 let names: Vec<&str> = known.keys().copied().collect();
-                let message = format!("Unrecognized attribute(s) '{}'; known are {}", clip(name), names.join(", "));
+                let message =
+                    format!("Unrecognized attribute(s) '{}'; known are {}", clip(name), names.join(", "));
                 return Err(Fault::bad_request(message).into());
             };
             limits.push((*name, limit(name, json)?));
@@ -172,7 +183,9 @@ impl Control {
             let sql = "INSERT INTO quotas (project_id, resource, quota_limit) VALUES ($1, $2, $3)
                 ON CONFLICT (project_id, resource) DO UPDATE SET quota_limit = excluded.quota_limit";
             for (name, limit) in &limits {
-                context.tx.execute(sql, &[Datum::from(id.as_str()), Datum::from(*name), Datum::from(*limit)])?;
+                context
+                    .tx
+                    .execute(sql, &[Datum::from(id.as_str()), Datum::from(*name), Datum::from(*limit)])?;
             }
             Ok(())
         })
@@ -196,7 +209,11 @@ impl Control {
 
     fn check_project(&self, caller: &Caller, rule: &str, project: &str) -> Result<(), Failure> {
         let target = karez_model::policy::Target::of_project(project);
-        if self.policy.allows(rule, caller, target) { Ok(()) } else { Err(crate::context::not_authorized(rule)) }
+        if self.policy.allows(rule, caller, target) {
+            Ok(())
+        } else {
+            Err(crate::context::not_authorized(rule))
+        }
     }
 }
 

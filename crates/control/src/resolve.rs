@@ -64,7 +64,9 @@ fn check_name(name: &str) -> Result<(), String> {
     }
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err("its last part is a number, and it is not an address that can be read in one way only".into());
+        return Err(
+            "its last part is a number, and it is not an address that can be read in one way only".into()
+        );
     }
     // RFC 6761, section 6.4: this name never exists, and asking tells others.
     if last.eq_ignore_ascii_case("invalid") {
@@ -79,7 +81,9 @@ mod tests {
 
     #[test]
     fn mistyped_addresses_are_not_looked_up_as_names() {
-        for name in ["192.168.001.010", "10.0.0.1/24", "0x7f.1", "127.1", "1.2.3.4.5", "", "-a.example", "a..b"] {
+        for name in
+            ["192.168.001.010", "10.0.0.1/24", "0x7f.1", "127.1", "1.2.3.4.5", "", "-a.example", "a..b"]
+        {
             assert!(check_name(name).is_err(), "{name}");
         }
     }

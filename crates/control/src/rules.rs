@@ -77,7 +77,11 @@ pub(crate) fn before_update(
 }
 
 /// Does what follows from a change, and returns the object as it is then.
-pub(crate) fn after_update(context: &mut Context<'_, '_>, old: &Object, new: Object) -> Result<Object, Failure> {
+pub(crate) fn after_update(
+    context: &mut Context<'_, '_>,
+    old: &Object,
+    new: Object,
+) -> Result<Object, Failure> {
     match new.kind() {
         Kind::VpnService => vpn::service::touch(context, new),
         Kind::IpsecSiteConnection => vpn::connection::touch(context, new),

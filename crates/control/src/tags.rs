@@ -35,7 +35,9 @@ impl Control {
                 }
             }
             if new.len() > MOST {
-                return Err(Fault::bad_request(format!("{} tags; at most {MOST} are allowed", new.len())).into());
+                return Err(
+                    Fault::bad_request(format!("{} tags; at most {MOST} are allowed", new.len())).into()
+                );
             }
             if new != old {
                 let mut changed = object;

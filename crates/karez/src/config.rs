@@ -183,7 +183,8 @@ impl Config {
     /// Reads a file. Unknown keys, wrong types and what does not fit together are errors that
     /// name the key.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("configuration file {}", path.display()))?;
         let config: Self = toml::from_str(&text)
             .map_err(|error| anyhow::anyhow!("{}", position(&text, &error)))
             .with_context(|| format!("configuration file {}", path.display()))?;
@@ -225,7 +226,8 @@ impl Config {
             }
             Mode::None | Mode::Keystone | Mode::Embedded => {}
         }
-        let known = karez_model::Kind::ALL.iter().filter_map(|kind| kind.resource().quota.map(|(name, _)| name));
+        let known =
+            karez_model::Kind::ALL.iter().filter_map(|kind| kind.resource().quota.map(|(name, _)| name));
         let known: Vec<&str> = known.collect();
         for (name, limit) in &self.quotas {
             if !known.contains(&name.as_str()) {
@@ -337,7 +339,9 @@ fn without_password(url: &str) -> String {
         None => url.to_owned(),
     };
     if let Some(query) = query {
-        let pair = |pair: &str| if pair.starts_with("password=") { "password=***".to_owned() } else { pair.to_owned() };
+        let pair = |pair: &str| {
+            if pair.starts_with("password=") { "password=***".to_owned() } else { pair.to_owned() }
+        };
         out = format!("{out}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"));
     }
     out

@@ -83,7 +83,8 @@ async fn identity(config: &Config, store: Store, is_tls: bool) -> Result<Callers
             let embedded = Arc::new(Embedded::new(store, options));
             let password = config.identity.embedded.admin_password.as_ref().map(|hidden| hidden.0.clone());
             let is_chosen = password.is_some();
-            let admin = embedded.bootstrap(password).await.context("the first administrator cannot be made")?;
+            let admin =
+                embedded.bootstrap(password).await.context("the first administrator cannot be made")?;
             if let Some(admin) = admin.as_ref().filter(|_| !is_chosen) {
                 // The only time that it is shown. It goes to standard output, not into the log.
                 say(&format!("The administrator is admin, his password {}", admin.password.expose()))?;
@@ -125,9 +126,9 @@ fn policy(config: &Config) -> Result<Policy> {
 
 fn tls(config: &Config) -> Result<Option<Tls>> {
     match (&config.api.tls_certificate, &config.api.tls_key) {
-        (Some(certificate), Some(key)) => {
-            Tls::load(certificate, key).map(Some).map_err(|why| anyhow!("api.tls_certificate, api.tls_key: {why}"))
-        }
+        (Some(certificate), Some(key)) => Tls::load(certificate, key)
+            .map(Some)
+            .map_err(|why| anyhow!("api.tls_certificate, api.tls_key: {why}")),
         _ => Ok(None),
     }
 }

@@ -27,7 +27,10 @@ impl Directory {
     pub(crate) fn existing(chosen: Option<PathBuf>) -> Result<Self> {
         let path = chosen.map_or_else(usual, Ok)?;
         if !path.join("karez.db").exists() {
-            bail!("{} holds no karez.db: name the state directory of `karez up`, or --config", path.display());
+            bail!(
+                "{} holds no karez.db: name the state directory of `karez up`, or --config",
+                path.display()
+            );
         }
         Ok(Self(path.canonicalize()?))
     }
@@ -45,7 +48,8 @@ impl Directory {
         let path = self.0.join(name);
         let beside = self.0.join(format!("{name}.new"));
         let save = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;

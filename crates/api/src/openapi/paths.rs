@@ -1,8 +1,8 @@
 //! Paths and operations.
 
 use super::name;
-use karez_model::{Kind, Resource};
 use karez_model::resource::Family;
+use karez_model::{Kind, Resource};
 use serde_json::{Map, Value as Json, json};
 
 /// The paths of a resource.
@@ -72,21 +72,62 @@ pub(super) fn others(paths: &mut Map<String, Json>) {
         let given = json!({"type": "object", "properties": {
             "subnet_id": {"type": "string", "format": "uuid"}, "port_id": {"type": "string", "format": "uuid"}}});
         let summary = format!("{what} an interface");
-        action_path(paths, &format!("/v2.0/routers/{{id}}/{action}"), "put", action, &summary, Some(&given), "200");
+        action_path(
+            paths,
+            &format!("/v2.0/routers/{{id}}/{action}"),
+            "put",
+            action,
+            &summary,
+            Some(&given),
+            "200",
+        );
     }
     for (action, what) in [("add_extraroutes", "Adds"), ("remove_extraroutes", "Removes")] {
         let given = envelope("router", "RouterUpdate");
         let summary = format!("{what} extra routes");
-        action_path(paths, &format!("/v2.0/routers/{{id}}/{action}"), "put", action, &summary, Some(&given), "200");
+        action_path(
+            paths,
+            &format!("/v2.0/routers/{{id}}/{action}"),
+            "put",
+            action,
+            &summary,
+            Some(&given),
+            "200",
+        );
     }
-    let id_body = |key: &str| json!({"type": "object", "required": [key], "properties": {key: {"type": "string"}}});
+    let id_body =
+        |key: &str| json!({"type": "object", "required": [key], "properties": {key: {"type": "string"}}});
     let bind = json!({"type": "object", "required": ["service_profile"], "properties": {"service_profile": id_body("id")}});
     let profiles = "/v2.0/flavors/{id}/service_profiles";
-    action_path(paths, profiles, "post", "bind_service_profile", "Gives a flavor a service profile", Some(&bind), "201");
+    action_path(
+        paths,
+        profiles,
+        "post",
+        "bind_service_profile",
+        "Gives a flavor a service profile",
+        Some(&bind),
+        "201",
+    );
     let profile = "/v2.0/flavors/{id}/service_profiles/{profile_id}";
-    action_path(paths, profile, "delete", "unbind_service_profile", "Takes a service profile away", None, "204");
+    action_path(
+        paths,
+        profile,
+        "delete",
+        "unbind_service_profile",
+        "Takes a service profile away",
+        None,
+        "204",
+    );
     let providers = "/v2.0/flavors/{id}/next_providers";
-    action_path(paths, providers, "get", "list_next_providers", "Lists what would serve the flavor", None, "200");
+    action_path(
+        paths,
+        providers,
+        "get",
+        "list_next_providers",
+        "Lists what would serve the flavor",
+        None,
+        "200",
+    );
     let routers = "/v2.0/agents/{id}/vpn-routers";
     action_path(paths, routers, "get", "list_vpn_routers", "Lists an agent's VPN routers", None, "200");
     let given = id_body("router_id");
@@ -138,7 +179,8 @@ fn action_path(
         Some(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
     };
     let parameters: Vec<Json> = path.split('/').filter_map(parameter).collect();
-    let mut operation = json!({"operationId": id, "summary": summary, "responses": answers(status, &json!({}))});
+    let mut operation =
+        json!({"operationId": id, "summary": summary, "responses": answers(status, &json!({}))});
     if let Some(given) = given {
         operation["requestBody"] = body(given);
     }
@@ -159,15 +201,21 @@ fn tags(resource: &Resource, base: &str, paths: &mut Map<String, Json>) {
     action_path(paths, &all, "post", &format!("add_{member}_tags"), "Adds tags", Some(&list), "201");
     action_path(paths, &all, "delete", &format!("clear_{member}_tags"), "Removes all tags", None, "204");
     let one = format!("{base}/{{id}}/tags/{{tag}}");
-    action_path(paths, &one, "get", &format!("check_{member}_tag"), "Says whether a tag is there", None, "204");
+    action_path(
+        paths,
+        &one,
+        "get",
+        &format!("check_{member}_tag"),
+        "Says whether a tag is there",
+        None,
+        "204",
+    );
     action_path(paths, &one, "put", &format!("add_{member}_tag"), "Adds a tag", None, "201");
     action_path(paths, &one, "delete", &format!("remove_{member}_tag"), "Removes a tag", None, "204");
 }
 
 fn list_parameters(resource: &Resource) -> Json {
-    let query = |name: &str, schema: Json, description: &str| {
-        json!({"name": name, "in": "query", "required": false, "schema": schema, "description": description})
-    };
+    let query = |name: &str, schema: Json, description: &str| json!({"name": name, "in": "query", "required": false, "schema": schema, "description": description});
     let texts = json!({"type": "array", "items": {"type": "string"}});
     let mut parameters = vec![
         fields(),
@@ -175,7 +223,11 @@ fn list_parameters(resource: &Resource) -> Json {
         query("marker", json!({"type": "string"}), "The id that the page begins after."),
         query("page_reverse", json!({"type": "boolean"}), "Go backwards."),
         query("sort_key", texts.clone(), "Attributes to sort by; each needs its sort_dir."),
-        query("sort_dir", json!({"type": "array", "items": {"enum": ["asc", "desc"]}}), "A direction a sort_key."),
+        query(
+            "sort_dir",
+            json!({"type": "array", "items": {"enum": ["asc", "desc"]}}),
+            "A direction a sort_key.",
+        ),
     ];
     for attribute in resource.attributes.iter().filter(|attribute| attribute.is_filter()) {
         parameters.push(query(attribute.name, texts.clone(), "Only objects with one of these values."));

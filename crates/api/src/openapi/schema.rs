@@ -86,7 +86,9 @@ fn property(attribute: &Attribute) -> Json {
 fn of_type(ty: Type) -> Json {
     match ty {
         Type::Uuid => json!({"type": "string", "format": "uuid"}),
-        Type::Name(most) | Type::Text(most) | Type::Line(most) => json!({"type": "string", "maxLength": most}),
+        Type::Name(most) | Type::Text(most) | Type::Line(most) => {
+            json!({"type": "string", "maxLength": most})
+        }
         Type::Secret(least, most) => {
             json!({"type": "string", "format": "password", "minLength": least, "maxLength": most})
         }

@@ -62,7 +62,8 @@ pub(crate) fn before_delete(context: &mut Context<'_, '_>, group: &Object) -> Re
 
 fn cidr(endpoint: &Json) -> Result<Json, Failure> {
     let text = endpoint.as_str().filter(|text| address::cidr(text).is_ok());
-    text.map(Json::from).ok_or_else(|| invalid(endpoint, "Invalid CIDR: write an address and its prefix length"))
+    text.map(Json::from)
+        .ok_or_else(|| invalid(endpoint, "Invalid CIDR: write an address and its prefix length"))
 }
 
 fn subnet(context: &mut Context<'_, '_>, endpoint: &Json) -> Result<Json, Failure> {

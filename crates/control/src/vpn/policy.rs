@@ -20,7 +20,11 @@ pub(crate) fn check(context: &mut Context<'_, '_>, object: &Object) -> Result<()
 }
 
 /// A policy that a connection uses stays as it is: not even an empty change is taken.
-pub(crate) fn before_update(context: &mut Context<'_, '_>, old: &Object, new: &Object) -> Result<(), Failure> {
+pub(crate) fn before_update(
+    context: &mut Context<'_, '_>,
+    old: &Object,
+    new: &Object,
+) -> Result<(), Failure> {
     check_unused(context, old)?;
     check(context, new)
 }

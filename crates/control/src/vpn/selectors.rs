@@ -72,7 +72,10 @@ fn by_groups(
     if connection.texts("peer_cidrs").next().is_some() {
         return Err(Failure::fault(
             Reason::PeerCidrsInvalid,
-            format!("peer_cidrs cannot be used: the vpnservice {} has no subnet; use endpoint groups", service.id()),
+            format!(
+                "peer_cidrs cannot be used: the vpnservice {} has no subnet; use endpoint groups",
+                service.id()
+            ),
         ));
     }
     let (Some(local), Some(peer)) =
@@ -123,7 +126,10 @@ fn check_type(group: &Object, attribute: &str, wanted: &str) -> Result<(), Failu
 fn mixed(group: &Object) -> Failure {
     Failure::fault(
         Reason::MixedIPVersionsForIPSecEndpoints,
-        format!("The endpoint group {} mixes IPv4 and IPv6; make a group and a connection for each", group.id()),
+        format!(
+            "The endpoint group {} mixes IPv4 and IPv6; make a group and a connection for each",
+            group.id()
+        ),
     )
 }
 

@@ -42,7 +42,11 @@ pub(crate) fn before_delete(context: &mut Context<'_, '_>, service: &Object) -> 
     }
     Err(Failure::fault(
         Reason::VPNServiceInUse,
-        format!("The vpnservice {} still has the connection(s) {}; delete them first", service.id(), users.join(", ")),
+        format!(
+            "The vpnservice {} still has the connection(s) {}; delete them first",
+            service.id(),
+            users.join(", ")
+        ),
     ))
 }
 
@@ -69,6 +73,7 @@ pub(crate) fn gateway_addresses(router: &Object) -> Option<(Option<String>, Opti
     };
     let fixed = gateway.get("external_fixed_ips").and_then(|ips| ips.as_array()).into_iter().flatten();
     let addresses: Vec<&str> = fixed.filter_map(|ip| ip.get("ip_address")?.as_str()).collect();
-    let first = |is_v6: bool| addresses.iter().find(|ip| ip.contains(':') == is_v6).map(|ip| (*ip).to_owned());
+    let first =
+        |is_v6: bool| addresses.iter().find(|ip| ip.contains(':') == is_v6).map(|ip| (*ip).to_owned());
     Some((first(false), first(true)))
 }
