@@ -269,7 +269,7 @@ def test_zones_extensions_and_agents_are_listed(cli, admin_cli):
 
 
 @pytest.mark.parametrize("line", [
-    "subnet pool list", "address scope list", "network rbac list", "network agent list", "address group list"])
+    "subnet pool list", "address scope list", "network rbac list"])
 def test_collections_that_a_client_asks_for_answer_even_when_empty(cli, line):
     assert cli.json(line) == []
 

@@ -125,7 +125,7 @@ pub(crate) async fn agent_routers(session: &Session<'_>, request: &Request, agen
     match request.method {
         Method::GET => {
             let routers = session.control.agent_routers(&session.caller, agent).await?;
-            Ok(stored_list(session, request, "routers", &routers, None))
+            Ok(stored_list(session, request, "routers", &routers))
         }
         Method::POST => {
             let body = request.object(Family::Extension)?;
@@ -157,7 +157,7 @@ pub(crate) async fn router_agents(session: &Session<'_>, request: &Request, rout
         return Err(wrong_verb(&request.method));
     }
     let agents = session.control.router_agents(&session.caller, router).await?;
-    Ok(stored_list(session, request, "agents", &agents, None))
+    Ok(stored_list(session, request, "agents", &agents))
 }
 
 pub(crate) fn providers(session: &Session<'_>, request: &Request) -> Result<Answer> {

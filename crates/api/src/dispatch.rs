@@ -13,7 +13,6 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use karez_control::{Control, Failure};
-use karez_identity::embedded::discovery;
 use karez_identity::{Denied, Identity};
 use karez_model::{Caller, Reason};
 use serde_json::json;
@@ -62,8 +61,8 @@ impl Session<'_> {
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
 impl Api {
-    /// The API over `control`. `keystone` has the routes of the embedded Keystone, which answer
-    /// below `/identity/v3` and below `/v3`.
+    /// The API over `control`. `keystone` has the routes of the embedded Keystone, below
+    /// `/identity` and `/v3`.
     #[must_use]
     pub fn new(
         control: Control,
@@ -72,10 +71,6 @@ impl Api {
         options: Options,
     ) -> Self {
         let metrics = Metrics::new(&control);
-        let nest = |routes: axum::Router| {
-            axum::Router::new().nest("/identity/v3", routes.clone()).nest("/v3", routes)
-        };
-        let keystone = keystone.map(nest);
         Self { control, identity, keystone, options, metrics, routes: Mutex::default() }
     }
 
@@ -125,17 +120,6 @@ impl Api {
 
     /// The embedded Keystone. Its requests have the same bounds as the others.
     async fn keystone(&self, keystone: &axum::Router, parts: Parts, body: Body) -> Response<Body> {
-        let base = request::base_url(&parts, &self.options);
-        match parts.uri.path().trim_end_matches('/') {
-            "/identity" if parts.method == Method::GET => {
-                return Answer::json(StatusCode::MULTIPLE_CHOICES, &discovery::versions(&base))
-                    .into_response();
-            }
-            "/identity/v3" if parts.method == Method::GET => {
-                return Answer::ok(&discovery::version(&base)).into_response();
-            }
-            _ => {}
-        }
         let body = match request::read_body(body).await {
             Ok(body) => Body::from(body),
             Err(failure) => return error::answer(&failure).into_response(),

@@ -3,12 +3,11 @@
 use crate::error::Result;
 use crate::request::Request;
 use form_urlencoded::Serializer;
-use karez_control::{Failure, ListRequest};
+use karez_control::{Failure, ListRequest, Listed};
 use karez_model::parse::{self, clip};
-use karez_model::{Fault, Kind, Reason, Resource, Type, Value};
-use karez_store::{Direction, Extra, Filter, Page, Query, Stored};
+use karez_model::{Fault, Kind, Reason, Resource, Type};
+use karez_store::{Direction, Extra, Filter, Page, Query};
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
 
 /// A list as its query string asks for it.
 pub(crate) struct Listing {
@@ -54,21 +53,13 @@ impl Listing {
         })
     }
 
-    /// Whether the object passes the filters on secrets, given that the caller may see them.
-    pub(crate) fn passes_secrets(&self, stored: &Stored) -> bool {
-        self.secrets.iter().all(|filter| {
-            let Value::Secret(own) = stored.get(filter.attribute.name) else { return false };
-            filter.values.iter().any(|value| matches!(value, Value::Text(text) if text == own.expose()))
-        })
-    }
-
     /// The links to the pages before and after, when pages were asked for. As in Neutron, a full
     /// page has a next one even when nothing follows, and a first page has a previous one.
-    pub(crate) fn links(&self, request: &Request, items: &[Arc<Stored>]) -> Option<Json> {
+    pub(crate) fn links(&self, request: &Request, listed: &Listed) -> Option<Json> {
         let (limit, is_reverse) = self.page?;
-        let is_full = items.len() as u64 == limit;
-        let next = json!({"rel": "next", "href": link(request, items.last(), false)});
-        let previous = json!({"rel": "previous", "href": link(request, items.first(), true)});
+        let is_full = listed.count == limit;
+        let next = json!({"rel": "next", "href": link(request, listed.last.as_deref(), false)});
+        let previous = json!({"rel": "previous", "href": link(request, listed.first.as_deref(), true)});
         let mut links = Vec::with_capacity(2);
         if is_reverse || is_full {
             links.push(next);
@@ -80,14 +71,14 @@ impl Listing {
     }
 }
 
-fn link(request: &Request, marker: Option<&Arc<Stored>>, is_reverse: bool) -> String {
+fn link(request: &Request, marker: Option<&str>, is_reverse: bool) -> String {
     let mut query = Serializer::new(String::new());
     let kept = request.query.iter().filter(|(key, _)| key != "marker" && key != "page_reverse");
     for (key, value) in kept {
         query.append_pair(key, value);
     }
-    if let Some(stored) = marker {
-        query.append_pair("marker", stored.id());
+    if let Some(id) = marker {
+        query.append_pair("marker", id);
     }
     if is_reverse {
         query.append_pair("page_reverse", "True");

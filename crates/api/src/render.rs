@@ -3,7 +3,7 @@
 use karez_control::Control;
 use karez_model::parse::Echo;
 use karez_model::{Attribute, Caller, Object, Type, Value};
-use karez_store::Stored;
+use karez_store::{Filter, Stored};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -29,6 +29,16 @@ impl View<'_> {
         } else {
             self.object(&stored.object, out);
         }
+    }
+
+    /// Whether an object passes filters on secrets. Who may not see a secret finds nothing by it.
+    pub(crate) fn passes_secrets(&self, filters: &[Filter], stored: &Stored) -> bool {
+        filters.iter().all(|filter| {
+            let Value::Secret(own) = stored.get(filter.attribute.name) else { return false };
+            let is_wanted = |value: &Value| matches!(value, Value::Text(text) if text == own.expose());
+            self.control.unveils(self.caller, &stored.object, filter.attribute)
+                && filter.values.iter().any(is_wanted)
+        })
     }
 
     /// Appends an object that was just written.

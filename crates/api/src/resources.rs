@@ -4,8 +4,10 @@ use crate::answer::{Answer, JSON};
 use crate::dispatch::Session;
 use crate::error::{Result, wrong_verb};
 use crate::listing::Listing;
+use crate::render::View;
 use crate::request::Request;
 use http::{Method, StatusCode};
+use karez_control::Listed;
 use karez_model::{Kind, parse};
 use karez_store::Stored;
 use serde_json::{Value as Json, json};
@@ -39,25 +41,38 @@ pub(crate) async fn item(session: &Session<'_>, request: &Request, kind: Kind, i
 
 async fn list(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
     let listing = Listing::read(kind, request)?;
-    let mut items = session.control.list(&session.caller, listing.request.clone()).await?;
-    if !listing.secrets.is_empty() {
-        items.retain(|stored| {
-            let attributes = listing.secrets.iter().map(|filter| filter.attribute);
-            let sees = |attribute| session.control.unveils(&session.caller, &stored.object, attribute);
-            attributes.into_iter().all(sees) && listing.passes_secrets(stored)
-        });
+    let collection = kind.resource().collection;
+    let secrets = listing.secrets.clone();
+    let head = format!("{{\"{collection}\":[").into_bytes();
+    let begin = head.clone();
+    let (control, caller, fields) = (session.control.clone(), Arc::clone(&session.caller), request.fields());
+    let show = move |stored: &Arc<Stored>, listed: &mut Listed| {
+        let view = View { control: &control, caller: &caller, fields: &fields };
+        if !view.passes_secrets(&secrets, stored) {
+            return;
+        }
+        listed.bytes.extend_from_slice(if listed.count == 0 { &begin } else { b"," });
+        view.stored(stored, &mut listed.bytes);
+        listed.count += 1;
+        listed.first.get_or_insert_with(|| stored.id().to_owned());
+        stored.id().clone_into(listed.last.get_or_insert_default());
+    };
+    let mut listed = session.control.list(&session.caller, listing.request.clone(), show).await?;
+    let mut out = if listed.count == 0 { head } else { std::mem::take(&mut listed.bytes) };
+    out.push(b']');
+    if let Some(links) = listing.links(request, &listed) {
+        out.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
     }
-    let links = listing.links(request, &items);
-    Ok(stored_list(session, request, kind.resource().collection, &items, links.as_ref()))
+    out.push(b'}');
+    Ok(Answer::bytes(StatusCode::OK, JSON, out))
 }
 
-/// A list under its envelope.
+/// A short list of other objects under an envelope.
 pub(crate) fn stored_list(
     session: &Session<'_>,
     request: &Request,
     collection: &str,
     items: &[Arc<Stored>],
-    links: Option<&Json>,
 ) -> Answer {
     let fields = request.fields();
     let view = session.view(&fields);
@@ -69,11 +84,7 @@ pub(crate) fn stored_list(
         }
         view.stored(stored, &mut out);
     }
-    out.push(b']');
-    if let Some(links) = links {
-        out.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
-    }
-    out.push(b'}');
+    out.extend_from_slice(b"]}");
     Answer::bytes(StatusCode::OK, JSON, out)
 }
 

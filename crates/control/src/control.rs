@@ -38,6 +38,19 @@ pub struct ListRequest {
     pub marker: Option<String>,
 }
 
+/// A list in the making: what is shown of it so far, and what the links around it need.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The objects as they are shown, one after the other.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub count: u64,
+    /// The id of the first.
+    pub first: Option<String>,
+    /// The id of the last.
+    pub last: Option<String>,
+}
+
 impl Control {
     /// The use cases over a store, with the rules of a policy.
     #[must_use]
@@ -69,7 +82,8 @@ impl Control {
         if self.policy.allows(rule, caller, Target::default()) { Ok(()) } else { Err(not_authorized(rule)) }
     }
 
-    /// Lists objects. A marker that is not found gives an empty page.
+    /// Lists objects: each is given to `show`, in order. A marker that is not found gives an empty
+    /// page.
     ///
     /// # Errors
     /// Only the store's.
@@ -77,7 +91,8 @@ impl Control {
         &self,
         caller: &Arc<Caller>,
         request: ListRequest,
-    ) -> Result<Vec<Arc<Stored>>, Failure> {
+        show: impl Fn(&Arc<Stored>, &mut Listed) + Send + 'static,
+    ) -> Result<Listed, Failure> {
         let ListRequest { mut query, marker } = request;
         query.sight = ownership::sight(&self.policy, caller, query.kind);
         if query.kind == Kind::SecurityGroup {
@@ -87,10 +102,12 @@ impl Control {
             .read(move |tx| {
                 let mut query = query.clone();
                 if let (Some(page), Some(id)) = (&mut query.page, &marker) {
-                    let Some(stored) = tx.get(query.kind, id)? else { return Ok(Vec::new()) };
+                    let Some(stored) = tx.get(query.kind, id)? else { return Ok(Listed::default()) };
                     *page = Page { marker: Some(stored.object.clone()), ..page.clone() };
                 }
-                Ok(tx.list(&query)?)
+                let mut listed = Listed::default();
+                tx.each(&query, |stored| show(stored, &mut listed))?;
+                Ok(listed)
             })
             .await
     }
@@ -190,6 +207,7 @@ impl Control {
     pub async fn delete(&self, caller: &Arc<Caller>, kind: Kind, id: &str) -> Result<(), Failure> {
         let id = id.to_owned();
         self.writing(caller, move |context| {
+            rules::hold_before_delete(context, kind, &id)?;
             let object = context.visible_locked(kind, &id)?;
             let rule = format!("delete_{}", kind.resource().member);
             if !context.allows(&rule, &object)? {

@@ -19,7 +19,7 @@ pub mod tags;
 mod vpn;
 
 pub use agents::AgentRouters;
-pub use control::{Control, ListRequest, Settings};
+pub use control::{Control, ListRequest, Listed, Settings};
 pub use core::interface::{Interface, InterfaceOf};
 pub use failure::Failure;
 pub use flavors::{PROVIDER, is_provider_driver};

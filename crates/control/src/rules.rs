@@ -6,6 +6,7 @@ use crate::{Failure, core, flavors, vpn};
 use karez_model::object::Changes;
 use karez_model::parse::Created;
 use karez_model::{Kind, Object};
+use karez_store::Datum;
 
 /// Checks a new object and fills in what the server makes.
 pub(crate) fn before_create(
@@ -99,6 +100,32 @@ pub(crate) fn after_update(
         | Kind::ServiceProfile
         | Kind::Agent => Ok(new),
     }
+}
+
+/// Holds the rows that others hold before an object of this kind, so that a removal, which reaches
+/// down to them, does not wait for somebody who waits for it.
+pub(crate) fn hold_before_delete(context: &mut Context<'_, '_>, kind: Kind, id: &str) -> Result<(), Failure> {
+    let sql = match kind {
+        Kind::Network => "SELECT id FROM subnets WHERE network_id = $1 ORDER BY id",
+        Kind::Port => "SELECT id FROM floatingips WHERE port_id = $1 ORDER BY id",
+        Kind::SecurityGroup => {
+            "SELECT id FROM security_group_rules WHERE security_group_id = $1 OR remote_group_id = $1 ORDER BY id"
+        }
+        Kind::IkePolicy
+        | Kind::IpsecPolicy
+        | Kind::VpnService
+        | Kind::EndpointGroup
+        | Kind::IpsecSiteConnection
+        | Kind::Subnet
+        | Kind::Router
+        | Kind::FloatingIp
+        | Kind::SecurityGroupRule
+        | Kind::Flavor
+        | Kind::ServiceProfile
+        | Kind::Agent => return Ok(()),
+    };
+    context.tx.query_for_update(sql, &[Datum::from(id)])?;
+    Ok(())
 }
 
 /// Checks whether the object may go, and removes what hangs on it.

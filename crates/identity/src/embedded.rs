@@ -11,7 +11,7 @@ mod bootstrap;
 mod cache;
 mod call;
 mod catalog;
-pub mod discovery;
+mod discovery;
 mod domain;
 mod error;
 mod fields;
@@ -53,6 +53,9 @@ pub struct Options {
     pub token_life: Duration,
     /// Where clients reach this server.
     pub base: Base,
+    /// There is a proxy in front of us that sets `X-Forwarded-Host`, `X-Forwarded-Proto` and
+    /// `X-Forwarded-For`, and lets none through that a client made up.
+    pub behind_proxy: bool,
     /// How many tokens are kept in memory, at some 300 bytes each.
     pub cached_tokens: usize,
     /// How many passwords are hashed at a time, each in 19 MiB of memory.
@@ -67,6 +70,7 @@ impl Default for Options {
         Self {
             token_life: Duration::from_secs(3600),
             base: Base::of_request(false),
+            behind_proxy: false,
             cached_tokens: 10_000,
             hashing_threads: (cores / 2).clamp(1, 2),
             clock: Clock::system(),
@@ -106,6 +110,11 @@ impl Embedded {
         let delete =
             move |tx: &mut Tx<'_>| tx.execute("DELETE FROM tokens WHERE expires_at <= $1", &[now.into()]);
         Ok(self.store.write(delete).await?)
+    }
+
+    /// Where the sender of these headers reaches us.
+    fn url(&self, headers: &HeaderMap) -> String {
+        self.options.base.url(headers, self.options.behind_proxy)
     }
 
     /// What the token of a request stands for, from the database.
@@ -192,7 +201,7 @@ impl Identity for Embedded {
     }
 
     fn www_authenticate(&self, headers: &HeaderMap) -> Option<String> {
-        Some(format!("Keystone uri=\"{}/identity\"", self.options.base.url(headers)))
+        Some(format!("Keystone uri=\"{}/identity\"", self.url(headers)))
     }
 }
 

@@ -79,7 +79,9 @@ async fn identity(config: &Config, store: Store, is_tls: bool) -> Result<Callers
                 None => Base::of_request(is_tls),
             };
             let token_life = Duration::from_secs(config.identity.embedded.token_seconds);
-            let options = embedded::Options { token_life, base, ..embedded::Options::default() };
+            let behind_proxy = config.api.behind_proxy;
+            let options =
+                embedded::Options { token_life, base, behind_proxy, ..embedded::Options::default() };
             let embedded = Arc::new(Embedded::new(store, options));
             let password = config.identity.embedded.admin_password.as_ref().map(|hidden| hidden.0.clone());
             let is_chosen = password.is_some();

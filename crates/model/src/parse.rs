@@ -59,15 +59,15 @@ pub fn create(kind: Kind, body: &Map<String, Json>) -> Result<Created, Fault> {
         .attributes
         .iter()
         .filter(|attribute| {
-            attribute.post == Post::Required && !body.iter().any(|(given, _)| given.name == attribute.name)
+            attribute.post == Post::Required && !body.iter().any(|(given, ..)| given.name == attribute.name)
         })
         .map(|attribute| attribute.name)
         .collect();
     if !missing.is_empty() {
         return Err(Fault::bad_request(format!(
-            "{} is required to create a {} and was not given",
-            missing.join(", "),
-            resource.member
+            "{}: {} is required and was not given",
+            resource.member,
+            missing.join(", ")
         )));
     }
     let mut object = Object::empty(kind);
@@ -77,7 +77,7 @@ pub fn create(kind: Kind, body: &Map<String, Json>) -> Result<Created, Fault> {
         object.set(attribute.name, default(attribute, preset));
     }
     let mut given = Vec::with_capacity(body.len());
-    for (attribute, json) in body {
+    for (attribute, _, json) in body {
         if counts_as_absent(attribute, json) {
             continue;
         }
@@ -98,7 +98,7 @@ pub fn update(kind: Kind, body: &Map<String, Json>) -> Result<Updated, Fault> {
     let body = by_name(resource, body)?;
     refuse(resource, &body, "cannot be changed", |attribute| !attribute.put)?;
     let mut updated = Updated::default();
-    for (attribute, json) in body {
+    for (attribute, _, json) in body {
         if json.is_null() && matches!(attribute.ty, Type::Object(_)) {
             continue;
         }
@@ -139,7 +139,7 @@ pub fn filter(attribute: &Attribute, text: &str) -> Result<Value, Fault> {
     }
 }
 
-type Given<'a> = Vec<(&'static Attribute, &'a Json)>;
+type Given<'a> = Vec<(&'static Attribute, &'a str, &'a Json)>;
 
 /// Finds the attribute of each key. Both spellings of one attribute may be given when they agree.
 fn by_name<'a>(resource: &'static Resource, body: &'a Map<String, Json>) -> Result<Given<'a>, Fault> {
@@ -148,8 +148,8 @@ fn by_name<'a>(resource: &'static Resource, body: &'a Map<String, Json>) -> Resu
     for (key, json) in body {
         match resource.attribute(key) {
             Some(attribute) if key != "tenant_id" || resource.is_owned() => {
-                let earlier = given.iter().find(|(other, _)| other.name == attribute.name);
-                if earlier.is_some_and(|(_, other)| *other != json) {
+                let earlier = given.iter().find(|(other, ..)| other.name == attribute.name);
+                if earlier.is_some_and(|(_, _, other)| *other != json) {
                     return Err(Fault::bad_request(format!(
                         "{} is given twice, with different values; {} means the same",
                         attribute.name,
@@ -157,7 +157,7 @@ fn by_name<'a>(resource: &'static Resource, body: &'a Map<String, Json>) -> Resu
                     )));
                 }
                 if earlier.is_none() {
-                    given.push((attribute, json));
+                    given.push((attribute, key, json));
                 }
             }
             Some(_) | None => unknown.push(format!("'{}'", clip(key))),
@@ -167,9 +167,9 @@ fn by_name<'a>(resource: &'static Resource, body: &'a Map<String, Json>) -> Resu
         return Ok(given);
     }
     Err(Fault::bad_request(format!(
-        "Unrecognized attribute(s) {}; a {} has {}",
-        unknown.join(", "),
+        "{}: Unrecognized attribute(s) {}; its attributes are {}",
         resource.member,
+        unknown.join(", "),
         resource.attributes.iter().map(|attribute| attribute.name).collect::<Vec<_>>().join(", ")
     )))
 }
@@ -180,13 +180,16 @@ fn refuse(
     why: &str,
     is_refused: impl Fn(&Attribute) -> bool,
 ) -> Result<(), Fault> {
-    let refused: Vec<_> =
-        body.iter().map(|(attribute, _)| *attribute).filter(|attribute| is_refused(attribute)).collect();
+    let refused: Vec<&str> =
+        body.iter().filter(|(attribute, ..)| is_refused(attribute)).map(|(_, key, _)| *key).collect();
     if refused.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = refused.iter().map(|attribute| attribute.name).collect();
-    Err(Fault::bad_request(format!("{} of a {} {why}: read-only here", names.join(", "), resource.member)))
+    Err(Fault::bad_request(format!(
+        "{}: {} {why}, it is read-only here",
+        resource.member,
+        refused.join(", ")
+    )))
 }
 
 /// Clients that leave a value empty send null for what they mean to leave out.

@@ -12,6 +12,7 @@ use crate::caller::Scope;
 use language::{Check, Expression};
 use std::collections::BTreeMap;
 
+use defaults::ANY_SCOPE;
 pub use defaults::{DEFAULTS, STRICT_READERS};
 
 /// What a rule is asked about: the object's project and what else rules may look at.
@@ -59,9 +60,13 @@ impl Policy {
     }
 
     /// Whether the caller may do what the rule of this name is about. A name without a rule of
-    /// its own falls to `default`.
+    /// its own falls to `default`. Whatever the rule says, actions are for callers in a project:
+    /// the scope of a token is no role, and an override must not open it by accident.
     #[must_use]
     pub fn allows(&self, rule: &str, caller: &Caller, target: Target<'_>) -> bool {
+        if is_action(rule) && caller.project_id().is_none() {
+            return false;
+        }
         let rule = self.rules.get(rule).or_else(|| self.rules.get("default"));
         rule.is_some_and(|rule| self.holds(rule, caller, target))
     }
@@ -103,6 +108,13 @@ impl Policy {
         path.pop();
         Ok(())
     }
+}
+
+/// Whether the rule is about doing something, and not one of those that only serve others or are
+/// open to any token.
+fn is_action(rule: &str) -> bool {
+    let is_open = ANY_SCOPE.contains(&rule);
+    !is_open && ["create_", "get_", "update_", "delete_"].iter().any(|action| rule.starts_with(action))
 }
 
 #[cfg(test)]

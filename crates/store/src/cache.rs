@@ -75,6 +75,11 @@ impl Cache {
         Self { table: Table::with_weighter(8192, CAPACITY, Bytes) }
     }
 
+    /// Whether asking for the revision may save reading the row.
+    pub(crate) fn has(&self, kind: Kind, id: &str) -> bool {
+        self.table.contains_key(&Key(kind, id))
+    }
+
     /// The object, when the cache has it at this revision and time of change.
     pub(crate) fn get(&self, kind: Kind, id: &str, stamp: (i64, i64)) -> Option<Arc<Stored>> {
         let stored = self.table.get(&Key(kind, id))?;

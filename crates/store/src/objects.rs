@@ -7,7 +7,7 @@ use karez_model::{Attribute, Kind, Meta, Object, Resource, Type, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// How many ids one statement asks for at most.
+/// How many objects are read at a time.
 const CHUNK: usize = 256;
 
 impl Tx<'_> {
@@ -56,10 +56,12 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Error`] says.
     pub fn get(&mut self, kind: Kind, id: &str) -> Result<Option<Arc<Stored>>, Error> {
-        let sql = statements(kind.resource()).stamp.as_str();
-        let Some(row) = self.query_opt(sql, &[Datum::from(id)])? else { return Ok(None) };
-        if let Some(stored) = self.shared.cache.get(kind, id, (row.int(0)?, row.int(1)?)) {
-            return Ok(Some(stored));
+        if self.shared.cache.has(kind, id) {
+            let sql = statements(kind.resource()).stamp.as_str();
+            let Some(row) = self.query_opt(sql, &[Datum::from(id)])? else { return Ok(None) };
+            if let Some(stored) = self.shared.cache.get(kind, id, (row.int(0)?, row.int(1)?)) {
+                return Ok(Some(stored));
+            }
         }
         let sql = statements(kind.resource()).select.as_str();
         let rows = self.query(&format!("{sql} WHERE id = $1"), &[Datum::from(id)])?;
@@ -82,33 +84,55 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Error`] says.
     pub fn list(&mut self, query: &Query) -> Result<Vec<Arc<Stored>>, Error> {
+        let mut found = Vec::new();
+        self.each(query, |stored| found.push(Arc::clone(stored)))?;
+        Ok(found)
+    }
+
+    /// Like [`Tx::list`], one object after the other: however long the list, only a few of them
+    /// are in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub fn each(&mut self, query: &Query, mut visit: impl FnMut(&Arc<Stored>)) -> Result<(), Error> {
         let resource = query.kind.resource();
         let (clauses, params) = query.clauses(self.connection.dialect());
-        let stamps =
+        let mut stamps =
             self.query(&format!("SELECT id, rev, updated_at FROM {}{clauses}", resource.table), &params)?;
+        if query.page.as_ref().is_some_and(|page| page.is_reverse) {
+            stamps.reverse();
+        }
+        for stamps in stamps.chunks(CHUNK) {
+            for stored in self.chunk(query.kind, stamps)?.iter().flatten() {
+                visit(stored);
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of some stamps. One that was deleted meanwhile is left out.
+    fn chunk(&mut self, kind: Kind, stamps: &[Row]) -> Result<Vec<Option<Arc<Stored>>>, Error> {
         let mut found: Vec<Option<Arc<Stored>>> = Vec::with_capacity(stamps.len());
         let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
         for (at, stamp) in stamps.iter().enumerate() {
             let id = stamp.text(0)?;
-            let stored = self.shared.cache.get(query.kind, id, (stamp.int(1)?, stamp.int(2)?));
+            let stored = self.shared.cache.get(kind, id, (stamp.int(1)?, stamp.int(2)?));
             if stored.is_none() {
                 missing.insert(id, at);
             }
             found.push(stored);
         }
+        if missing.is_empty() {
+            return Ok(found);
+        }
         let ids: Vec<&str> = missing.keys().copied().collect();
-        for ids in ids.chunks(CHUNK) {
-            for row in self.by_ids(resource, ids)? {
-                let stored = self.load(query.kind, &row)?;
-                if let Some(at) = missing.get(stored.object.id()) {
-                    found[*at] = Some(stored);
-                }
+        for row in self.by_ids(kind.resource(), &ids)? {
+            let stored = self.load(kind, &row)?;
+            if let Some(at) = missing.get(stored.object.id()) {
+                found[*at] = Some(stored);
             }
         }
-        if query.page.as_ref().is_some_and(|page| page.is_reverse) {
-            found.reverse();
-        }
-        Ok(found.into_iter().flatten().collect())
+        Ok(found)
     }
 
     /// The number of objects of a kind in a project.

@@ -35,23 +35,33 @@ impl Base {
         Ok(Self(Source::Configured(url.trim_end_matches('/').to_owned())))
     }
 
-    /// The URL for the sender of these headers, without a slash at the end.
+    /// The URL for the sender of these headers, without a slash at the end. What a proxy says
+    /// about the name and the scheme counts only `behind_proxy`.
     #[must_use]
-    pub fn url(&self, headers: &HeaderMap) -> String {
-        match &self.0 {
-            Source::Configured(url) => url.clone(),
-            Source::Request { scheme } => format!("{scheme}://{}", host(headers)),
-        }
+    pub fn url(&self, headers: &HeaderMap, behind_proxy: bool) -> String {
+        let own_scheme = match &self.0 {
+            Source::Configured(url) => return url.clone(),
+            Source::Request { scheme } => scheme,
+        };
+        let forwarded = |name| first(headers, name).filter(|_| behind_proxy);
+        let scheme = match forwarded("x-forwarded-proto") {
+            Some("https") => "https",
+            Some("http") => "http",
+            Some(_) | None => own_scheme,
+        };
+        let host = forwarded("x-forwarded-host").or_else(|| first(headers, header::HOST.as_str()));
+        format!("{scheme}://{}", host.filter(|host| is_host(host)).unwrap_or("localhost"))
     }
 }
 
-/// The `Host` header, if it is one: it ends up in URLs that we write.
-fn host(headers: &HeaderMap) -> String {
-    headers
-        .get(header::HOST)
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok())
-        .filter(|host| !host.as_str().contains('@'))
-        .map_or_else(|| "localhost".to_owned(), |host| host.to_string())
+/// The first of the values that a header lists.
+fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim)
+}
+
+/// Whether it is the name or address of a host: it ends up in URLs that we write.
+fn is_host(text: &str) -> bool {
+    text.parse::<Authority>().is_ok() && !text.contains('@')
 }
 
 #[cfg(test)]
@@ -60,7 +70,21 @@ mod tests {
     use http::HeaderValue;
 
     fn url(base: &Base, host: &'static str) -> String {
-        base.url(&HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]))
+        base.url(&HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]), false)
+    }
+
+    #[test]
+    fn a_proxy_is_believed_only_where_there_is_one() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("10.0.0.1:9696"));
+        headers.insert("x-forwarded-host", HeaderValue::from_static("vpn.example.org, inner"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        let base = Base::of_request(false);
+        assert_eq!(base.url(&headers, true), "https://vpn.example.org");
+        assert_eq!(base.url(&headers, false), "http://10.0.0.1:9696");
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("javascript"));
+        headers.insert("x-forwarded-host", HeaderValue::from_static("a b"));
+        assert_eq!(base.url(&headers, true), "http://localhost");
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(super) struct Call {
     query: Vec<(String, String)>,
     pub headers: HeaderMap,
     body: Bytes,
-    /// The address of the client, as the listener left it in the request's extensions.
+    /// The address of the client: as the listener left it in the request's extensions, or as the
+    /// proxy in front of us says.
     pub source: IpAddr,
     /// Where the client reaches this server, without `/identity/v3`.
     pub base: String,
@@ -79,16 +80,33 @@ impl FromRequest<Arc<Embedded>> for Call {
             .map_err(|_| Error::BadRequest("The query of the URL is malformed.".to_owned()))?;
         refuse_nul(&ids, &query)?;
         let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| Error::TooLarge)?;
-        let source = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+        let forwarded = forwarded_for(&parts.headers).filter(|_| embedded.options.behind_proxy);
         Ok(Self {
             ids,
             query,
             body,
-            source: source.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip()),
-            base: embedded.options.base.url(&parts.headers),
+            source: forwarded.unwrap_or(peer),
+            base: embedded.url(&parts.headers),
             headers: parts.headers,
         })
     }
+}
+
+/// The address that the proxy next to us added. Those before it may be made up.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()?
+        .rsplit(',')
+        .next()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn refuse_nul(ids: &[String], query: &[(String, String)]) -> Result<(), Error> {

@@ -2,16 +2,13 @@
 
 use serde_json::{Value as Json, json};
 
-/// The document of `GET /identity`, sent with 300 Multiple Choices as Keystone does. `base` is
-/// what [`super::Base::url`] gives.
-#[must_use]
-pub fn versions(base: &str) -> Json {
+/// The document of `GET /identity`, sent with 300 Multiple Choices as Keystone does.
+pub(super) fn versions(base: &str) -> Json {
     json!({"versions": {"values": [document(base)]}})
 }
 
 /// The document of `GET /identity/v3`.
-#[must_use]
-pub fn version(base: &str) -> Json {
+pub(super) fn version(base: &str) -> Json {
     json!({"version": document(base)})
 }
 

@@ -5,23 +5,38 @@ use super::call::Call;
 use super::catalog::{self, Listing};
 use super::error::Error;
 use super::objects::{self, PROJECTS, ROLES, USERS};
-use super::{Embedded, application_credentials, domain, login, projects, roles, tokens, users};
+use super::{Embedded, application_credentials, discovery, domain, login, projects, roles, tokens, users};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 
 type Service = State<Arc<Embedded>>;
 
 impl Embedded {
-    /// The routes of the Keystone v3 API, relative to `/v3`. The listener is to leave the
-    /// client's address in each request as [`axum::extract::ConnectInfo`] of a
-    /// [`std::net::SocketAddr`]; failed logins are counted by it.
-    #[must_use]
+    /// All that is below `/identity`, and the same API below `/v3` for clients that look for it
+    /// at the root. The listener is to leave the client's address in each request as
+    /// [`axum::extract::ConnectInfo`] of a [`std::net::SocketAddr`]; failed logins are counted by
+    /// it.
     pub fn router(self: Arc<Self>) -> Router {
+        let api = Arc::clone(&self).api();
+        Router::new()
+            .route("/identity", get(versions))
+            .route("/identity/", get(versions))
+            .route("/identity/v3", get(version))
+            .route("/identity/v3/", get(version))
+            .nest("/identity/v3", api.clone())
+            .nest("/v3", api)
+            .fallback(async || not_found())
+            .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+            .with_state(self)
+    }
+
+    /// The routes of the Keystone v3 API, relative to `/v3`.
+    fn api(self: Arc<Self>) -> Router<Arc<Self>> {
         Router::new()
             .route("/auth/tokens", get(tokens::validate).post(login::login).delete(tokens::revoke))
             .route("/auth/catalog", get(catalog::own))
@@ -31,11 +46,23 @@ impl Embedded {
             .merge(objects())
             .merge(assignments())
             .merge(catalog())
-            .fallback(async || Error::NotFound("The resource could not be found.".to_owned()))
+            .fallback(async || not_found())
             .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-            .layer(from_fn_with_state(Arc::clone(&self), name_the_service))
-            .with_state(self)
+            .layer(from_fn_with_state(self, name_the_service))
     }
+}
+
+async fn versions(State(embedded): Service, headers: HeaderMap) -> Response {
+    let document = discovery::versions(&embedded.url(&headers));
+    (StatusCode::MULTIPLE_CHOICES, axum::Json(document)).into_response()
+}
+
+async fn version(State(embedded): Service, headers: HeaderMap) -> Response {
+    axum::Json(discovery::version(&embedded.url(&headers))).into_response()
+}
+
+fn not_found() -> Error {
+    Error::NotFound("The resource could not be found.".to_owned())
 }
 
 fn objects() -> Router<Arc<Embedded>> {
@@ -110,7 +137,7 @@ fn catalog() -> Router<Arc<Embedded>> {
 
 /// A 401 says where tokens are to be had, and every answer that it depends on the caller.
 async fn name_the_service(State(embedded): Service, request: Request, next: Next) -> Response {
-    let url = embedded.options.base.url(request.headers());
+    let url = embedded.url(request.headers());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));

@@ -1,11 +1,13 @@
-//! The service as clients see it: requests through the router, on SQLite, with a clock of ours.
+//! The service as clients see it: requests through the router, with a clock of ours.
 
 mod application_credentials;
 mod assignments;
 mod concurrency;
 mod crud;
 mod login;
+mod place;
 mod requests;
+mod secrecy;
 mod tokens;
 
 use super::*;
@@ -15,10 +17,9 @@ use axum::extract::ConnectInfo;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use karez_model::Secret;
-use karez_store::Keyring;
+use place::Place;
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
-use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// 2026-11-23T01:02:03Z
@@ -31,7 +32,7 @@ struct Bed {
     router: Router,
     clock: Clock,
     admin: Person,
-    _directory: TempDir,
+    _place: Place,
 }
 
 /// A user with a token for a project.
@@ -71,17 +72,23 @@ impl Answer {
 
 impl Bed {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let keyring = Keyring::open(&directory.path().join("secret.key")).unwrap();
-        let path = directory.path().join("karez.db");
-        let store = Store::open(karez_store::Options::sqlite(path, keyring)).unwrap();
+        Self::with(Options::default()).await
+    }
+
+    async fn behind_proxy() -> Self {
+        Self::with(Options { behind_proxy: true, ..Options::default() }).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let place = Place::new();
+        let store = place.open();
         let clock = Clock::manual(START);
-        let options = Options { clock: clock.clone(), ..Options::default() };
+        let options = Options { clock: clock.clone(), ..options };
         let embedded = Arc::new(Embedded::new(store, options));
         let first = embedded.bootstrap(Some(Secret::new(ADMIN_PASSWORD.to_owned()))).await.unwrap().unwrap();
         let router = Arc::clone(&embedded).router();
         let admin = Person { user_id: first.user_id, project_id: first.project_id, token: String::new() };
-        let mut bed = Self { embedded, router, clock, admin, _directory: directory };
+        let mut bed = Self { embedded, router, clock, admin, _place: place };
         let login = login_by_name("admin", ADMIN_PASSWORD, json!({"project": {"id": bed.admin.project_id}}));
         bed.admin.token = bed.post("/auth/tokens", "", login).await.expect(201).token();
         bed
@@ -94,9 +101,10 @@ impl Bed {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let uri = if path.starts_with("/identity") { path.to_owned() } else { format!("/identity/v3{path}") };
         let mut request = Request::new(body.into());
         *request.method_mut() = method;
-        *request.uri_mut() = path.parse().unwrap();
+        *request.uri_mut() = uri.parse().unwrap();
         request.headers_mut().insert("host", HeaderValue::from_static("karez.test:9696"));
         let mut source = "192.0.2.1";
         for (name, value) in headers {

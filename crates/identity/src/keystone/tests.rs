@@ -247,7 +247,7 @@ async fn the_embedded_service_can_be_the_keystone_of_another_server() {
     let store = karez_store::Store::open(karez_store::Options::sqlite(path, keyring)).unwrap();
     let embedded = Arc::new(Embedded::new(store, EmbeddedOptions::default()));
     let admin = embedded.bootstrap(None).await.unwrap().unwrap();
-    let fake = Fake::of(axum::Router::new().nest("/identity/v3", embedded.router())).await;
+    let fake = Fake::of(embedded.router()).await;
     let options = Options {
         username: "admin".to_owned(),
         password: admin.password.clone(),

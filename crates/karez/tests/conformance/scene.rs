@@ -188,7 +188,7 @@ fn common_complaints(request: &str, answer: &Answer) -> Vec<String> {
 }
 
 fn difference(step: &Step, request: &str, answer: &Answer, complaints: &[String]) -> String {
-    let body = step.body.as_deref().map(|body| format!("\n    {body}")).unwrap_or_default();
+    let body = step.body.as_deref().map(|body| format!("\n    {body:.2000}")).unwrap_or_default();
     let headers: String = step.headers.iter().map(|(name, value)| format!("\n    {name}: {value}")).collect();
     let expected = complaints.join("\n    ");
     format!(

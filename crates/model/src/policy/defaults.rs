@@ -10,6 +10,9 @@ pub const STRICT_READERS: &[(&str, &str)] = &[
     ("get_ipsec_site_connection", "rule:admin_or_member"),
 ];
 
+/// Actions that a token of any scope may do.
+pub(super) const ANY_SCOPE: &[&str] = &["get_extension", "get_availability_zone"];
+
 /// Name, rule, and what it is for where the name does not say.
 pub const DEFAULTS: &[(&str, &str, &str)] = &[
     ("admin", "role:admin", "The administrator of the deployment."),

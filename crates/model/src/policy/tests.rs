@@ -66,3 +66,13 @@ fn a_caller_without_project_owns_nothing() {
     system.scope = Scope::System;
     assert!(!policy().allows("create_ikepolicy", &system, Target::default()));
 }
+
+#[test]
+fn an_administrator_of_the_system_does_nothing_in_projects() {
+    let mut system = caller("p", &["admin"]);
+    system.scope = Scope::System;
+    for rule in ["get_ikepolicy", "delete_ikepolicy", "get_ipsec_site_connection:psk", "update_quota"] {
+        assert!(!policy().allows(rule, &system, Target::of_project("p")), "{rule}");
+    }
+    assert!(policy().allows("get_extension", &system, Target::default()));
+}

@@ -105,6 +105,30 @@ async fn too_many_wrong_passwords_have_to_wait_and_nobody_else_has() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_failures_are_counted_by_the_address_that_it_names() {
+    let bed = Bed::behind_proxy().await;
+    let body = || login_by_name("admin", "wrong", Json::Null).to_string();
+    let from = |list: &'static str| [("x-forwarded-for", list)];
+    for _ in 0..10 {
+        bed.send(Method::POST, "/auth/tokens", &from("10.9.9.9, 198.51.100.7"), body()).await.expect(401);
+    }
+    let changed = from("10.1.1.1, 198.51.100.7");
+    bed.send(Method::POST, "/auth/tokens", &changed, body()).await.expect(429);
+    bed.send(Method::POST, "/auth/tokens", &from("198.51.100.8"), body()).await.expect(401);
+}
+
+#[tokio::test]
+async fn without_a_proxy_nobody_chooses_his_address() {
+    let bed = Bed::new().await;
+    let body = || login_by_name("admin", "wrong", Json::Null).to_string();
+    for at in 0..10 {
+        let from = format!("198.51.100.{at}");
+        bed.send(Method::POST, "/auth/tokens", &[("x-forwarded-for", &from)], body()).await.expect(401);
+    }
+    bed.send(Method::POST, "/auth/tokens", &[("x-forwarded-for", "198.51.100.99")], body()).await.expect(429);
+}
+
+#[tokio::test]
 async fn guesses_by_name_and_by_id_are_counted_together() {
     let bed = Bed::new().await;
     let user_id = bed.user("alice").await;

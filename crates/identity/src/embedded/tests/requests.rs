@@ -103,9 +103,31 @@ async fn no_random_body_is_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn discovery_names_the_version_and_where_it_is() {
-    let version = discovery::version("http://karez.test:9696");
-    assert_eq!(version["version"]["links"][0]["href"], "http://karez.test:9696/identity/v3/");
-    let versions = discovery::versions("http://karez.test:9696");
-    assert_eq!(versions["versions"]["values"], json!([version["version"]]));
+async fn discovery_needs_no_token_and_names_the_version_and_where_it_is() {
+    let bed = Bed::new().await;
+    for slash in ["", "/"] {
+        let version = bed.get(&format!("/identity/v3{slash}"), "").await.expect(200).body["version"].clone();
+        assert_eq!(version["id"], "v3.14");
+        assert_eq!(version["status"], "stable");
+        assert_eq!(version["links"][0]["href"], "http://karez.test:9696/identity/v3/");
+        let versions = bed.get(&format!("/identity{slash}"), "").await.expect(300);
+        assert_eq!(versions.body["versions"]["values"], json!([version]));
+    }
+    bed.get("/identity/v2.0", "").await.expect(404);
+    bed.send(Method::POST, "/identity", &[], Body::empty()).await.expect(405);
+}
+
+#[tokio::test]
+async fn the_api_is_at_the_root_as_well_but_the_document_is_not() {
+    let bed = Bed::new().await;
+    let get = async |path: &str| {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert("x-auth-token", bed.admin.token.parse().unwrap());
+        bed.router.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(get("/v3/projects").await, 200);
+    assert_eq!(get("/v3/nothing").await, 404);
+    assert_eq!(get("/v3").await, 404);
+    assert_eq!(get("/v3/").await, 404);
 }
