@@ -1,7 +1,7 @@
 //! Giving out addresses of subnets.
 //!
-//! Whoever takes addresses of a network holds its subnets and then the network itself, so that no
-//! address is looked at twice; the primary key of `ip_allocations` would refuse the second one.
+//! Whoever takes addresses of a network holds the network, so that no two see the same address free;
+//! the primary key of `ip_allocations` would refuse the second one.
 
 use super::device;
 use super::fixed_ip::{FixedIp, Wish};
@@ -28,7 +28,6 @@ const MOST: usize = 32;
 pub(crate) struct Range {
     pub id: String,
     pub net: IpNet,
-    pub gateway: Option<IpAddr>,
     pools: Vec<Pool>,
     /// Hosts make their address themselves, from the MAC address (SLAAC).
     is_automatic: bool,
@@ -45,19 +44,17 @@ pub(crate) struct Seeker<'a> {
     pub held: &'a [FixedIp],
 }
 
-/// The subnets of a network in the order of their creation, held until the transaction ends. The
-/// network is to be locked next.
+/// The subnets of a network in the order of their creation. The network is held.
 pub(crate) fn ranges(context: &mut Context<'_, '_>, network_id: &str) -> Result<Vec<Range>, Failure> {
-    let sql = "SELECT id, cidr, gateway_ip, allocation_pools, ipv6_address_mode, service_types, created_at
-        FROM subnets WHERE network_id = $1 ORDER BY id";
-    let mut rows = context.tx.query_for_update(sql, &[Datum::from(network_id)])?;
-    rows.sort_by_key(|row| row.int(6).unwrap_or_default());
+    let sql = "SELECT id, cidr, allocation_pools, ipv6_address_mode, service_types
+        FROM subnets WHERE network_id = $1 ORDER BY created_at, id";
+    let rows = context.tx.query(sql, &[Datum::from(network_id)])?;
     rows.iter().map(Range::from_row).collect()
 }
 
-/// The network of subnets that are held, held itself.
-pub(crate) fn network(context: &mut Context<'_, '_>, id: &str) -> Result<Arc<Stored>, Failure> {
-    context.tx.lock(Kind::Network, id)?.ok_or_else(|| not_found(Kind::Network, id))
+/// Holds a network that the caller need not see.
+pub(crate) fn hold(context: &mut Context<'_, '_>, network_id: &str) -> Result<Arc<Stored>, Failure> {
+    context.tx.lock(Kind::Network, network_id)?.ok_or_else(|| not_found(Kind::Network, network_id))
 }
 
 /// One address of each IP version that the network has subnets of.
@@ -146,14 +143,13 @@ pub(crate) fn replace(context: &mut Context<'_, '_>, port: &Object) -> Result<()
 impl Range {
     fn from_row(row: &Row) -> Result<Self, Failure> {
         let json = |at| -> Result<serde_json::Value, Failure> { parsed(row.text(at)?) };
-        let service_types = json(5)?;
+        let service_types = json(4)?;
         let service_types = service_types.as_array().into_iter().flatten().filter_map(|owner| owner.as_str());
         Ok(Self {
             id: row.text(0)?.to_owned(),
             net: parsed(row.text(1)?)?,
-            gateway: row.opt_text(2)?.map(parsed).transpose()?,
-            pools: Pool::from_stored(&json(3)?),
-            is_automatic: matches!(row.opt_text(4)?, Some("slaac" | "dhcpv6-stateless")),
+            pools: Pool::from_stored(&json(2)?),
+            is_automatic: matches!(row.opt_text(3)?, Some("slaac" | "dhcpv6-stateless")),
             service_types: service_types.map(str::to_owned).collect(),
         })
     }

@@ -70,9 +70,9 @@ pub(crate) fn after_delete(context: &mut Context<'_, '_>, floating: &Object) -> 
 /// for, or any.
 fn take_address(context: &mut Context<'_, '_>, floating: &mut Object) -> Result<(), Failure> {
     let network_id = floating.text("floating_network_id").to_owned();
-    let mut ranges = allocation::ranges(context, &network_id)?;
-    allocation::network(context, &network_id)?;
+    allocation::hold(context, &network_id)?;
     check_network(context, &network_id)?;
+    let mut ranges = allocation::ranges(context, &network_id)?;
     let wish = Wish {
         subnet_id: floating.opt_text("subnet_id").map(str::to_owned),
         ip: floating.opt_text("floating_ip_address").map(parsed).transpose()?,

@@ -66,12 +66,11 @@ fn check_rights(
     Ok(())
 }
 
-/// Holds an external network with its subnets.
+/// Holds an external network; answers its subnets.
 fn external(context: &mut Context<'_, '_>, network_id: &str) -> Result<Vec<Range>, Failure> {
-    let ranges = allocation::ranges(context, network_id)?;
     let network = context.visible_locked(Kind::Network, network_id)?;
     if network.flag("router:external") {
-        return Ok(ranges);
+        return allocation::ranges(context, network_id);
     }
     let message =
         format!("The network {network_id} is not router:external; a router's gateway must be on one that is");
@@ -82,8 +81,8 @@ fn external(context: &mut Context<'_, '_>, network_id: &str) -> Result<Vec<Range
 fn readdress(context: &mut Context<'_, '_>, asked: &Json, router: &mut Object) -> Result<(), Failure> {
     check_rights(context, "update", router, asked)?;
     let network_id = network_of(asked);
+    allocation::hold(context, network_id)?;
     let ranges = allocation::ranges(context, network_id)?;
-    allocation::network(context, network_id)?;
     let sql = "SELECT id FROM ports WHERE device_id = $1 AND device_owner = $2";
     let ids = context.column(sql, &[Datum::from(router.id()), Datum::from(device::ROUTER_GATEWAY)])?;
     let id = ids.first().map(String::as_str).unwrap_or_default();

@@ -24,7 +24,6 @@ pub(crate) fn before_create(
     port: &mut Object,
 ) -> Result<(), Failure> {
     let network_id = port.text("network_id").to_owned();
-    let ranges = allocation::ranges(context, &network_id)?;
     let network = context.visible_locked(Kind::Network, &network_id)?;
     let wishes = wishes(port.json("fixed_ips"));
     check_rights(context, &network, wishes.as_deref(), port)?;
@@ -40,6 +39,7 @@ pub(crate) fn before_create(
         mac_address: port.text("mac_address"),
         held: &[],
     };
+    let ranges = allocation::ranges(context, &network_id)?;
     let fixed_ips = match wishes {
         Some(wishes) => allocation::as_wished(context, &ranges, &seeker, &wishes)?,
         None => allocation::one_per_version(context, &ranges, &seeker)?,
@@ -213,8 +213,7 @@ fn readdress(
     are_ips_given: bool,
 ) -> Result<(), Failure> {
     let network_id = old.text("network_id");
-    let ranges = allocation::ranges(context, network_id)?;
-    let network = allocation::network(context, network_id)?;
+    let network = allocation::hold(context, network_id)?;
     if new.text("mac_address") != old.text("mac_address") {
         settle_mac(context, network_id, new)?;
     }
@@ -237,6 +236,7 @@ fn readdress(
         mac_address: new.text("mac_address"),
         held: &held,
     };
+    let ranges = allocation::ranges(context, network_id)?;
     let fixed_ips = allocation::as_wished(context, &ranges, &seeker, &wishes)?;
     new.set("fixed_ips", FixedIp::to_stored(&fixed_ips));
     Ok(())

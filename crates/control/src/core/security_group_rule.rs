@@ -13,7 +13,12 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 pub(crate) fn before_create(context: &mut Context<'_, '_>, rule: &mut Object) -> Result<(), Failure> {
-    let group = context.visible_locked(Kind::SecurityGroup, rule.text("security_group_id"))?;
+    let group_id = rule.text("security_group_id");
+    // Both groups are held, the lower id first: two rules may lead from one to the other and back.
+    if let Some(remote) = rule.opt_text("remote_group_id").filter(|remote| *remote < group_id) {
+        context.visible_locked(Kind::SecurityGroup, remote)?;
+    }
+    let group = context.visible_locked(Kind::SecurityGroup, group_id)?;
     if rule.project_id() != group.project_id() {
         // An administrator's rule in a group of another project is the project's own.
         quota::check_one(context, Kind::SecurityGroupRule, group.project_id(), 1)?;
@@ -97,7 +102,7 @@ fn check_remote(context: &mut Context<'_, '_>, rule: &Object) -> Result<(), Fail
         return Err(Failure::fault(Reason::SecurityGroupRemoteGroupAndRemoteIpPrefix, message));
     }
     if let Some(group) = group {
-        context.visible(Kind::SecurityGroup, group)?;
+        context.visible_locked(Kind::SecurityGroup, group)?;
     }
     let Some(prefix) = prefix else { return Ok(()) };
     let net: IpNet = parsed(prefix)?;

@@ -21,7 +21,7 @@ pub(crate) struct Service<'a> {
 }
 
 /// Makes a port with the addresses that are wished for, or with one of each IP version. The
-/// network and its subnets are held.
+/// network is held.
 pub(crate) fn add(
     context: &mut Context<'_, '_>,
     network_id: &str,

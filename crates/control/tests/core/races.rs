@@ -8,6 +8,13 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use tokio::task::JoinSet;
 
+/// With a limit the creations of a project wait for each other anyway, and nothing would race.
+fn unlimited() -> Ground {
+    let kinds =
+        ["network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule"];
+    Ground::with_quotas(&kinds.map(|kind| (kind, -1)))
+}
+
 /// Runs so many at the same time; answers all results.
 async fn at_once<T, F>(count: usize, work: impl Fn(usize) -> F) -> Vec<Result<T, Failure>>
 where
@@ -36,7 +43,7 @@ fn creating(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixteen_ports_at_once_have_sixteen_addresses() {
-    let ground = Ground::new();
+    let ground = unlimited();
     let network = ground.network().await;
     ground.subnet(&network, "10.0.0.0/28").await;
     ground.subnet(&network, "10.0.1.0/28").await;
@@ -53,9 +60,10 @@ async fn sixteen_ports_at_once_have_sixteen_addresses() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_want_one_address_one_gets_it() {
-    let ground = Ground::new();
+    let ground = unlimited();
     let network = ground.network().await;
     ground.subnet(&network, "10.0.0.0/28").await;
+    ground.port(&network).await;
     let body = json!({"network_id": network.id(), "fixed_ips": [{"ip_address": "10.0.0.9"}]});
     let results = at_once(12, |_| creating(&ground, Kind::Port, body.clone())).await;
     let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
@@ -68,7 +76,7 @@ async fn of_many_who_want_one_address_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_subnets_that_overlap_one_is_made() {
-    let ground = Ground::new();
+    let ground = unlimited();
     let network = ground.network().await;
     let results = at_once(8, |number| {
         let body = json!({"network_id": network.id(), "cidr": format!("10.0.0.0/{}", 20 + number)});
@@ -85,7 +93,7 @@ async fn of_many_subnets_that_overlap_one_is_made() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_routers_one_gets_the_gateway_address_of_a_subnet() {
-    let ground = Ground::new();
+    let ground = unlimited();
     let network = ground.network().await;
     let subnet = ground.subnet(&network, "10.0.0.0/28").await;
     let mut routers = Vec::new();
@@ -107,7 +115,7 @@ async fn of_many_routers_one_gets_the_gateway_address_of_a_subnet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_network_goes_before_its_ports_come_or_not_at_all() {
-    let ground = Ground::new();
+    let ground = unlimited();
     for _ in 0..10 {
         let network = ground.network().await;
         ground.subnet(&network, "10.0.0.0/28").await;
@@ -137,7 +145,7 @@ async fn a_network_goes_before_its_ports_come_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_floating_ip_and_the_end_of_its_port_or_interface_agree() {
-    let ground = Ground::new();
+    let ground = unlimited();
     let outside = ground.outside(&["192.0.2.0/24"]).await;
     for _ in 0..10 {
         let network = ground.network().await;
