@@ -3,10 +3,13 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
 import pytest
+
+from server import Server, karez
 
 OPENSTACK = pathlib.Path(sys.executable).with_name("openstack")
 
@@ -59,3 +62,31 @@ def test_the_batch_mode_runs_one_command_after_another_from_standard_input(cloud
 def test_what_holds_secrets_is_for_its_owner_only(state):
     for name in ("openrc", "clouds.yaml", "secret.key"):
         assert (state / name).stat().st_mode & 0o077 == 0, name
+
+
+def token(openrc):
+    return run(["sh", "-c", f". {openrc} && exec {OPENSTACK} token issue -f json"])
+
+
+def test_a_start_on_a_taken_port_says_so_and_spoils_nothing_for_the_next_one(tmp_path):
+    state = tmp_path / "state"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run([karez(), "up", "--listen", f"127.0.0.1:{port}", "--state-dir", state])
+    assert ended.returncode != 0
+    assert str(port) in ended.stderr
+    with Server([karez(), "up", "--listen", "127.0.0.1:0", "--state-dir", state], tmp_path / "log"):
+        ended = token(state / "openrc")
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_after_a_restart_on_another_port_openrc_leads_to_it(tmp_path):
+    state = tmp_path / "state"
+    argv = [karez(), "up", "--listen", "127.0.0.1:0", "--state-dir", state]
+    with Server(argv, tmp_path / "log") as first:
+        user = json.loads(token(state / "openrc").stdout)["user_id"]
+    address = ("127.0.0.1", int(first.url.rpartition(":")[2]))
+    with socket.create_server(address), Server(argv, tmp_path / "log"):
+        ended = token(state / "openrc")
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["user_id"] == user

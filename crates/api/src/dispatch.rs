@@ -18,12 +18,12 @@ use karez_model::{Caller, Reason};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 /// What an operator can choose about the face of the server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The URL under which clients know the server, when it is not the one that they use.
     pub public_url: Option<String>,
@@ -32,6 +32,8 @@ pub struct Options {
     pub behind_proxy: bool,
     /// Whether the listener speaks TLS.
     pub is_tls: bool,
+    /// How long a client may take to send its body.
+    pub body_timeout: Duration,
 }
 
 /// The API over one control.
@@ -120,7 +122,7 @@ impl Api {
 
     /// The embedded Keystone. Its requests have the same bounds as the others.
     async fn keystone(&self, keystone: &axum::Router, parts: Parts, body: Body) -> Response<Body> {
-        let body = match request::read_body(body).await {
+        let body = match request::read_body(body, self.options.body_timeout).await {
             Ok(body) => Body::from(body),
             Err(failure) => return error::answer(&failure).into_response(),
         };

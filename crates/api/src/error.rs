@@ -126,7 +126,7 @@ pub(crate) fn status(reason: Reason) -> StatusCode {
         | R::RouterExternalGatewayInUseByFloatingIp
         | R::RouterInterfaceInUseByRoute
         | R::IpAddressGenerationFailure
-        | R::IpAddressInUse
+        | R::IpAddressAlreadyAllocated
         | R::MacAddressInUse
         | R::OverlappingAllocationPools
         | R::GatewayConflictWithAllocationPools

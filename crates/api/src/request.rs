@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// Largest body in bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
-/// How long a client may take to send its body.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request whose body has been read.
 pub(crate) struct Request {
@@ -42,7 +40,7 @@ impl Request {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             query,
-            body: read_body(body).await?,
+            body: read_body(body, options.body_timeout).await?,
             base: base_url(parts, options),
         })
     }
@@ -137,12 +135,12 @@ fn missing_envelope(resource: &Resource) -> Failure {
     Fault::bad_request(format!("The body must be {{\"{}\": {{...}}}}", resource.member)).into()
 }
 
-pub(crate) async fn read_body(body: Body) -> Result<bytes::Bytes> {
+pub(crate) async fn read_body(body: Body, patience: Duration) -> Result<bytes::Bytes> {
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
     let body = Limited::new(body, MAX_BODY);
-    match tokio::time::timeout(PATIENCE, body.collect()).await {
+    match tokio::time::timeout(patience, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::fault(
             Reason::RequestEntityTooLarge,
@@ -151,7 +149,7 @@ pub(crate) async fn read_body(body: Body) -> Result<bytes::Bytes> {
         Ok(Err(_)) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
         Err(_) => Err(Failure::fault(
             Reason::RequestTimeout,
-            format!("The body took more than {} s", PATIENCE.as_secs()),
+            format!("The body took more than {} s", patience.as_secs()),
         )),
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Bounds on what clients may take.
@@ -83,22 +83,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address. From here on connections wait to be served.
-    ///
-    /// # Errors
-    /// The system's, for example when the port is taken.
-    pub async fn bind(address: SocketAddr, api: Api, tls: Option<Tls>, limits: Limits) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    /// Serves the API on a socket that listens already: connections that have come meanwhile are
+    /// served too.
+    #[must_use]
+    pub fn new(listener: TcpListener, api: Api, tls: Option<Tls>, limits: Limits) -> Self {
         let tls = tls.map(|tls| TlsAcceptor::from(tls.0));
-        Ok(Self { listener, api: Arc::new(api), tls, limits })
-    }
-
-    /// The address that is listened on; the port is the real one.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Self { listener, api: Arc::new(api), tls, limits }
     }
 
     /// Serves until `stop` is done, then lets requests that are under way finish. Returns how many
@@ -108,12 +98,11 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let mut stop = pin!(stop);
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
-            let stream = tokio::select! {
+            let accepted = tokio::select! {
                 () = &mut stop => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.accept(&permits) => accepted,
             };
-            let (stream, peer) = match stream {
+            let (stream, peer, permit) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the client is gone: others can still be served.
@@ -139,6 +128,18 @@ impl Server {
         let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
         let drained = tokio::time::timeout(self.limits.drain, permits.acquire_many(all)).await;
         if drained.is_ok() { 0 } else { self.limits.connections - permits.available_permits() }
+    }
+}
+
+impl Server {
+    /// The next connection, as soon as there may be one more.
+    async fn accept(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, permit))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The rules of networks, subnets, ports, routers, floating IPs and security groups.
 //!
 //! Rows are locked in one order, so that no two requests wait for each other: the project's quota,
-//! the floating IP, the port, the router, the subnets of a network by id, the network; a rule
-//! before its security group. What cannot follow it (a port that is made an interface of a router
-//! while a floating IP is led to it) may lose to another request on PostgreSQL, and is then run
-//! again by the store.
+//! the floating IP, the port, the router, the network, its subnet; a security group before its
+//! rules, and who holds two groups holds the project. What cannot follow it (a port becomes an
+//! interface of a router while a floating IP is led to it) may lose to another request on
+//! PostgreSQL, and is then run again by the store.
 
 pub(crate) mod allocation;
 pub(crate) mod association;

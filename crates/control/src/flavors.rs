@@ -26,8 +26,12 @@ pub fn is_provider_driver(driver: &str) -> bool {
 }
 
 pub(crate) fn before_create_flavor(flavor: &mut Object) -> Result<(), Failure> {
-    // Other types are kept, so that flavors of other services can be described here as well, and
-    // refused when a VPN service chooses one.
+    let service_type = flavor.text("service_type");
+    if service_type != SERVICE_TYPE {
+        let given = karez_model::parse::clip(service_type);
+        let message = format!("service_type is '{given}'; the only type that has a provider here is {SERVICE_TYPE}");
+        return Err(Failure::fault(Reason::InvalidServiceType, message));
+    }
     flavor.set("service_profiles", Json::Array(Vec::new()));
     Ok(())
 }

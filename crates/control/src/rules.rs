@@ -102,24 +102,28 @@ pub(crate) fn after_update(
     }
 }
 
-/// Holds the rows that others hold before an object of this kind, so that a removal, which reaches
-/// down to them, does not wait for somebody who waits for it.
+/// Holds the rows that others hold before an object of this kind, so that its removal, which needs
+/// them too, does not wait for somebody who waits for it.
 pub(crate) fn hold_before_delete(context: &mut Context<'_, '_>, kind: Kind, id: &str) -> Result<(), Failure> {
     let sql = match kind {
-        Kind::Network => "SELECT id FROM subnets WHERE network_id = $1 ORDER BY id",
+        Kind::Subnet => "SELECT id FROM networks WHERE id = (SELECT network_id FROM subnets WHERE id = $1)",
         Kind::Port => "SELECT id FROM floatingips WHERE port_id = $1 ORDER BY id",
         Kind::SecurityGroup => {
-            "SELECT id FROM security_group_rules WHERE security_group_id = $1 OR remote_group_id = $1 ORDER BY id"
+            "SELECT project_id FROM quota_locks
+             WHERE project_id = (SELECT project_id FROM security_groups WHERE id = $1)"
+        }
+        Kind::SecurityGroupRule => {
+            "SELECT id FROM security_groups
+             WHERE id = (SELECT security_group_id FROM security_group_rules WHERE id = $1)"
         }
         Kind::IkePolicy
         | Kind::IpsecPolicy
         | Kind::VpnService
         | Kind::EndpointGroup
         | Kind::IpsecSiteConnection
-        | Kind::Subnet
+        | Kind::Network
         | Kind::Router
         | Kind::FloatingIp
-        | Kind::SecurityGroupRule
         | Kind::Flavor
         | Kind::ServiceProfile
         | Kind::Agent => return Ok(()),

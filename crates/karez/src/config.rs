@@ -52,6 +52,10 @@ pub(crate) struct Api {
     pub behind_proxy: bool,
     /// Connections at a time.
     pub connections: usize,
+    /// How long a client may take for the head of a request, and stay idle between two.
+    pub head_timeout_seconds: u64,
+    /// How long a client may take for a body.
+    pub body_timeout_seconds: u64,
 }
 
 impl Default for Api {
@@ -63,6 +67,8 @@ impl Default for Api {
             public_url: None,
             behind_proxy: false,
             connections: 4096,
+            head_timeout_seconds: 30,
+            body_timeout_seconds: 30,
         }
     }
 }
@@ -215,6 +221,9 @@ impl Config {
         if self.api.connections == 0 {
             bail!("api.connections is 0; at least one is needed");
         }
+        if self.api.head_timeout_seconds == 0 || self.api.body_timeout_seconds == 0 {
+            bail!("api.head_timeout_seconds and api.body_timeout_seconds must be 1 or more");
+        }
         match self.identity.mode {
             Mode::None if !self.api.listen.ip().is_loopback() => bail!(
                 "identity.mode is none, which believes every caller, and api.listen is {}: only loopback addresses \
@@ -294,6 +303,8 @@ impl Config {
                 "public_url": self.api.public_url,
                 "behind_proxy": self.api.behind_proxy,
                 "connections": self.api.connections,
+                "head_timeout_seconds": self.api.head_timeout_seconds,
+                "body_timeout_seconds": self.api.body_timeout_seconds,
             },
             "store": {"url": database},
             "secrets": {"key_file": self.key_file()},

@@ -14,6 +14,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Large answers come and go; this allocator gives their memory back to the system, where glibc's
+/// keeps it for good once several threads have made them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// VPN as a Service: the Neutron VPNaaS API, whole, in one binary.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]

@@ -13,6 +13,7 @@ use karez_model::policy::{Policy, STRICT_READERS};
 use karez_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often tokens that have expired are removed.
@@ -20,6 +21,11 @@ const SWEEP: Duration = Duration::from_secs(600);
 
 /// Runs the API. With a state directory, client files are written there.
 pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<()> {
+    // First of all the port: who cannot have it must not have made an administrator.
+    let listener = TcpListener::bind(config.api.listen).await;
+    let listener =
+        listener.with_context(|| format!("api.listen {} cannot be listened on", config.api.listen))?;
+    let address = listener.local_addr()?;
     let tls = tls(&config)?;
     let policy = policy(&config)?;
     let store = tokio::task::block_in_place(|| database::open(&config))?;
@@ -31,14 +37,18 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
         public_url: config.api.public_url.clone(),
         behind_proxy: config.api.behind_proxy,
         is_tls: tls.is_some(),
+        body_timeout: Duration::from_secs(config.api.body_timeout_seconds),
     };
     let routes = caller.embedded.as_ref().map(|embedded| Arc::clone(embedded).router());
     let api = Api::new(control, caller.identity, routes, options);
-    let limits = Limits { connections: config.api.connections, ..Limits::default() };
+    let limits = Limits {
+        connections: config.api.connections,
+        head_timeout: Duration::from_secs(config.api.head_timeout_seconds),
+        ..Limits::default()
+    };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = Server::bind(config.api.listen, api, tls, limits).await;
-    let server = server.with_context(|| format!("api.listen {} cannot be listened on", config.api.listen))?;
-    let base = config.api.public_url.clone().unwrap_or(format!("{scheme}://{}", server.address()?));
+    let server = Server::new(listener, api, tls, limits);
+    let base = config.api.public_url.clone().unwrap_or(format!("{scheme}://{address}"));
     if let Some(directory) = &directory {
         introduce(directory, &base, caller.first_password, config.identity.mode)?;
     }

@@ -191,7 +191,7 @@ reasons! {
     /// The network has no free address.
     IpAddressGenerationFailure,
     /// The address is taken.
-    IpAddressInUse,
+    IpAddressAlreadyAllocated,
     /// The address is not in the subnet, or cannot be given to a port.
     InvalidIpForSubnet,
     /// The address is not on the network.

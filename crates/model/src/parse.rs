@@ -160,18 +160,29 @@ fn by_name<'a>(resource: &'static Resource, body: &'a Map<String, Json>) -> Resu
                     given.push((attribute, key, json));
                 }
             }
-            Some(_) | None => unknown.push(format!("'{}'", clip(key))),
+            Some(_) | None => unknown.push(key),
         }
     }
     if unknown.is_empty() {
         return Ok(given);
     }
+    let names: Vec<&str> = resource.attributes.iter().map(|attribute| attribute.name).collect();
     Err(Fault::bad_request(format!(
         "{}: Unrecognized attribute(s) {}; its attributes are {}",
         resource.member,
-        unknown.join(", "),
-        resource.attributes.iter().map(|attribute| attribute.name).collect::<Vec<_>>().join(", ")
+        first_few(&unknown),
+        names.join(", ")
     )))
+}
+
+/// Names that a caller made up, as many as a message can bear.
+fn first_few(names: &[&String]) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<_> = names.iter().take(MOST).map(|name| format!("'{}'", clip(name))).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn refuse(
@@ -282,7 +293,16 @@ fn nested(attribute: &Attribute, fields: &[Field], json: &Json) -> Result<Value,
                 names()
             )));
         };
-        out.insert(field.name.to_owned(), scalar::field(attribute, field, json)?);
+        let value = scalar::field(attribute, field, json)?;
+        let earlier = out.insert(field.name.to_owned(), value.clone());
+        if earlier.is_some_and(|earlier| earlier != value) {
+            return Err(Fault::bad_request(format!(
+                "{}.{} is given twice, with different values; {} means the same",
+                attribute.name,
+                field.name,
+                field.alias.unwrap_or(field.name)
+            )));
+        }
     }
     Ok(Value::Json(Json::Object(out)))
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 /// What the cache may hold, in bytes. The resident memory of a server stays bounded by it.
-const CAPACITY: u64 = 12 << 20;
+const CAPACITY: u64 = 8 << 20;
 
 /// An object as it was stored, and a place for the form in which it is shown.
 pub struct Stored {

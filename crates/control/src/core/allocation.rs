@@ -196,7 +196,7 @@ fn explicit(
     }
     if is_taken(context, range, ip)? {
         let message = format!("The address {ip} of the network {} is in use", seeker.network_id);
-        return Err(Failure::fault(Reason::IpAddressInUse, message));
+        return Err(Failure::fault(Reason::IpAddressAlreadyAllocated, message));
     }
     Ok(fixed)
 }

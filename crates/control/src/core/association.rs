@@ -15,6 +15,11 @@ pub(crate) fn lead_to(
     port_id: &str,
     wanted: Option<IpAddr>,
 ) -> Result<(), Failure> {
+    // Before the port is held: a router is held before the ports that are its own.
+    let owner = context.visible(Kind::Port, port_id)?.text("device_owner").to_owned();
+    if device::is_managed(&owner) {
+        return Err(bad_request(format!("The port {port_id} is a {owner}; a floating IP leads to hosts")));
+    }
     let port = context.visible_locked(Kind::Port, port_id)?;
     if !context.is_admin() && port.project_id() != floating.project_id() {
         return Err(bad_request(format!("The port {port_id} is of another project than the floating IP")));

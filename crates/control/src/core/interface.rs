@@ -5,14 +5,13 @@ use super::fixed_ip::{FixedIp, Wish};
 use super::router::changeable;
 use super::service_port::{self, Service};
 use super::{device, route};
-use crate::context::{Context, not_found};
+use crate::context::Context;
 use crate::vpn::guard;
 use crate::{Control, Failure, quota};
 use ipnet::IpNet;
 use karez_model::resource::Route;
-use karez_model::{Caller, Kind, Object, Reason, address};
+use karez_model::{Caller, Kind, Object, Reason};
 use karez_store::Datum;
-use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// What an interface is, or is to be, on.
@@ -48,34 +47,12 @@ pub struct Interface {
     pub subnet_ids: Vec<String>,
 }
 
-impl InterfaceOf {
-    /// Reads what a request to add or remove an interface has for a body.
-    ///
-    /// # Errors
-    /// [`Reason::BadRequest`] when it names neither a subnet nor a port, or something else by it.
-    pub fn from_body(body: &Map<String, Json>) -> Result<Self, Failure> {
-        let id = |key: &str| match body.get(key) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::String(id)) => {
-                address::uuid(id).map(Some).map_err(|why| bad_request(format!("{key}: {why}")))
-            }
-            Some(_) => Err(bad_request(format!("{key} must be a UUID"))),
-        };
-        match (id("subnet_id")?, id("port_id")?) {
-            (Some(subnet), None) => Ok(Self::Subnet(subnet)),
-            (None, Some(port)) => Ok(Self::Port(port)),
-            (Some(subnet), Some(port)) => Ok(Self::Both { subnet, port }),
-            (None, None) => Err(bad_request("Give a subnet_id or a port_id")),
-        }
-    }
-}
-
 impl Control {
     /// Connects a router to a subnet, or to those of a port.
     ///
     /// # Errors
     /// [`Reason::RouterNotFound`], [`Reason::SubnetNotFound`], [`Reason::PortNotFound`], policy,
-    /// quota; [`Reason::BadRequest`] for what cannot be connected, [`Reason::IpAddressInUse`] and
+    /// quota; [`Reason::BadRequest`] for what cannot be connected, [`Reason::IpAddressAlreadyAllocated`] and
     /// [`Reason::PortInUse`] for what is taken.
     pub async fn add_router_interface(
         &self,
@@ -164,10 +141,9 @@ fn add_on_subnet(context: &mut Context<'_, '_>, router_id: &str, subnet_id: &str
     quota::check_one(context, Kind::Port, router.project_id(), 1)?;
     let router = changeable(context, router_id)?;
     let network_id = subnet.text("network_id");
-    let ranges = allocation::ranges(context, network_id)?;
-    let range = ranges.iter().find(|range| range.id == subnet_id);
-    let range = range.ok_or_else(|| not_found(Kind::Subnet, subnet_id))?;
-    allocation::network(context, network_id)?;
+    context.tx.lock(Kind::Network, network_id)?;
+    // Held as well, so that its gateway address stays what it is.
+    let subnet = context.visible_locked(Kind::Subnet, subnet_id)?;
     if !context.is_admin() && context.caller.project_id() != Some(subnet.project_id()) {
         return Err(bad_request(format!(
             "The subnet {subnet_id} is of another project, so its gateway address is not yours to take; add a port of yours"
@@ -178,19 +154,21 @@ fn add_on_subnet(context: &mut Context<'_, '_>, router_id: &str, subnet_id: &str
             "The subnet {subnet_id} has an ipv6_address_mode without ipv6_ra_mode: a router outside advertises it"
         )));
     }
-    let Some(gateway) = range.gateway else {
+    let Some(gateway) = subnet.opt_text("gateway_ip") else {
         return Err(bad_request(format!(
             "The subnet {subnet_id} has no gateway_ip that the router could take"
         )));
     };
-    route::check_distinct(&route::connected(context, router_id)?, subnet_id, range.net)?;
+    let connected = route::connected(context, router_id)?;
+    route::check_distinct(&connected, subnet_id, parsed(subnet.text("cidr"))?)?;
     let service = Service {
         owner: device::ROUTER_INTERFACE,
         device_id: router_id,
         project_id: router.project_id(),
         status: "ACTIVE",
     };
-    let wish = Wish { subnet_id: Some(subnet_id.to_owned()), ip: Some(gateway) };
+    let wish = Wish { subnet_id: Some(subnet_id.to_owned()), ip: Some(parsed(gateway)?) };
+    let ranges = allocation::ranges(context, network_id)?;
     service_port::add(context, network_id, &ranges, &service, Some(&[wish]))
 }
 

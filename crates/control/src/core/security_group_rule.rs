@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 pub(crate) fn before_create(context: &mut Context<'_, '_>, rule: &mut Object) -> Result<(), Failure> {
     let group_id = rule.text("security_group_id");
-    // Both groups are held, the lower id first: two rules may lead from one to the other and back.
-    if let Some(remote) = rule.opt_text("remote_group_id").filter(|remote| *remote < group_id) {
-        context.visible_locked(Kind::SecurityGroup, remote)?;
+    if rule.opt_text("remote_group_id").is_some() {
+        // Two groups will be held, and so does the removal of a group that others name.
+        let group = context.visible(Kind::SecurityGroup, group_id)?;
+        quota::hold(context.tx, group.project_id())?;
     }
     let group = context.visible_locked(Kind::SecurityGroup, group_id)?;
     if rule.project_id() != group.project_id() {

@@ -74,7 +74,7 @@ async fn an_address_can_be_asked_for_by_itself_by_subnet_or_by_both() {
     let port = port_with(&ground, &network, wishes).await.expect("a port");
     assert_eq!(addresses(&port), ["10.0.0.3", "10.0.0.2", "2001:db8::ff"]);
     let same = port_with(&ground, &network, json!([{"ip_address": "2001:db8:0::ff"}])).await;
-    assert_eq!(refusal(same), Reason::IpAddressInUse);
+    assert_eq!(refusal(same), Reason::IpAddressAlreadyAllocated);
     let gateway = port_with(&ground, &network, json!([{"ip_address": "10.0.0.1"}])).await.expect("a port");
     assert_eq!(addresses(&gateway), ["10.0.0.1"]);
     ground.must_be_consistent().await;

@@ -86,6 +86,8 @@ async fn what_cannot_be_led_to_is_refused() {
     let bare = ground.port(&ground.network().await).await;
     let inside = json!({"floating_network_id": site.inside.id()});
     let nowhere = json!({"floating_network_id": site.router.id()});
+    let own = ground.all(Kind::Port, "device_id", site.router.id()).await;
+    let interface = own.iter().find(|port| !port.project_id().is_empty()).expect("an interface");
     let v6 = ground.all(Kind::Subnet, "network_id", site.outside.id()).await;
     let v6 = v6.iter().find(|subnet| subnet.int("ip_version") == 6).expect("a subnet");
     for (body, reason) in [
@@ -96,6 +98,7 @@ async fn what_cannot_be_led_to_is_refused() {
         (json!({"fixed_ip_address": "10.0.0.2"}), Reason::BadRequest),
         (json!({"port_id": site.router.id()}), Reason::PortNotFound),
         (json!({"port_id": bare.id()}), Reason::BadRequest),
+        (json!({"port_id": interface.id()}), Reason::BadRequest),
         (json!({"port_id": port.id(), "fixed_ip_address": "10.0.0.99"}), Reason::BadRequest),
         (json!({"port_id": stranded.id()}), Reason::ExternalGatewayForFloatingIPNotFound),
         (json!({"floating_ip_address": "192.0.2.99"}), Reason::PolicyNotAuthorized),
@@ -157,5 +160,5 @@ async fn the_administrator_names_an_address() {
         site.ground.create(&site.ground.admin, Kind::FloatingIp, body.clone()).await.expect("a floating IP");
     assert_eq!(floating.text("floating_ip_address"), "192.0.2.99");
     let again = site.ground.create(&site.ground.admin, Kind::FloatingIp, body).await;
-    assert_eq!(refusal(again), Reason::IpAddressInUse);
+    assert_eq!(refusal(again), Reason::IpAddressAlreadyAllocated);
 }

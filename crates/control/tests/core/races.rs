@@ -69,7 +69,7 @@ async fn of_many_who_want_one_address_one_gets_it() {
     let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     assert_eq!(done.len(), 1);
     for result in refused {
-        assert_eq!(refusal(result), Reason::IpAddressInUse);
+        assert_eq!(refusal(result), Reason::IpAddressAlreadyAllocated);
     }
     ground.must_be_consistent().await;
 }
@@ -109,7 +109,7 @@ async fn of_many_routers_one_gets_the_gateway_address_of_a_subnet() {
     let (done, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     assert_eq!(done.len(), 1);
     for result in refused {
-        assert_eq!(refusal(result), Reason::IpAddressInUse);
+        assert_eq!(refusal(result), Reason::IpAddressAlreadyAllocated);
     }
 }
 

@@ -35,7 +35,8 @@ pub fn one_of_many_gets_the_address_that_all_ask_for(
     ground: &Ground,
 ) -> anyhow::Result<()> {
     let fields = json!({"network_id": ground.narrow.network, "fixed_ips": [{"ip_address": "10.1.0.9"}]});
-    let created = created_at_once(1, || project.create("ports", fields.clone(), &["IpAddressInUse"]))?;
+    let created =
+        created_at_once(1, || project.create("ports", fields.clone(), &["IpAddressAlreadyAllocated"]))?;
     ensure!(created.len() == 1, "{} ports have the same address", created.len());
     let fixed_ips = json!([{"subnet_id": ground.narrow.subnet, "ip_address": "10.1.0.9"}]);
     ensure!(created[0]["fixed_ips"] == fixed_ips, "it is another address: {}", created[0]);

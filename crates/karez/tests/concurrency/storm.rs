@@ -139,7 +139,7 @@ impl<'a> Storm<'a> {
         tally.must_have("PUT routers/remove_router_interface", "done")?;
         tally.must_have(&format!("POST {IKE_POLICIES}"), "OverQuota")?;
         tally.must_have("POST ports", "OverQuota")?;
-        tally.must_have("POST ports", "IpAddressInUse")
+        tally.must_have("POST ports", "IpAddressAlreadyAllocated")
     }
 
     fn act(&self, dice: &mut Dice) -> anyhow::Result<()> {

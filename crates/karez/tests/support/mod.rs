@@ -1,5 +1,5 @@
-//! What tests against the real binary share: starting the server on either store, a PostgreSQL
-//! cluster of their own, the way to the database behind the server's back, and callers.
+//! What tests against the real binary share: starting the server on either store, the way to
+//! the database behind the server's back, callers, and what a connection needs around it.
 //!
 //! ```ignore
 //! let server = Launch::new(StoreKind::Sqlite).start()?;
@@ -10,11 +10,10 @@
 #![allow(unused_imports, reason = "same")]
 
 pub mod caller;
-pub mod database;
-pub mod postgresql;
 pub mod server;
-pub mod wait;
+pub mod site;
 
 pub use caller::Caller;
-pub use database::{Database, StoreKind};
+pub use karez_testing::{Cluster, Database, StoreKind, wait};
 pub use server::{Identity, Launch, Server};
+pub use site::Site;

@@ -1,13 +1,12 @@
 //! The real `karez` binary as a child process: a state directory, a database and a port of its own.
 
-use super::database::{Database, StoreKind};
-use super::wait;
 use anyhow::{Context, bail};
+use karez_testing::{Cluster, Database, StoreKind, wait};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -25,19 +24,37 @@ pub enum Identity {
 pub struct Launch {
     store: StoreKind,
     identity: Identity,
+    api: String,
     settings: String,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
+    folder: Option<PathBuf>,
 }
 
 impl Launch {
     /// A server on this store that believes its callers.
     pub fn new(store: StoreKind) -> Self {
-        Self { store, identity: Identity::None, settings: String::new(), environment: Vec::new() }
+        Self {
+            store,
+            identity: Identity::None,
+            api: String::new(),
+            settings: String::new(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            folder: None,
+        }
     }
 
     /// With another way to know callers.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = identity;
+        self
+    }
+
+    /// With further keys of `[api]`, in TOML.
+    pub fn api(mut self, toml: &str) -> Self {
+        self.api.push_str(toml);
+        self.api.push('\n');
         self
     }
 
@@ -53,10 +70,32 @@ impl Launch {
         self
     }
 
+    /// Under another program, which must replace itself by the server: its arguments come last.
+    pub fn wrapper(mut self, words: &[&str]) -> Self {
+        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// With the SQLite file in this folder instead of the state directory.
+    pub fn database_in(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// Starts the server and waits until it says where it listens.
     pub fn start(&self) -> anyhow::Result<Server> {
         let state = tempfile::Builder::new().prefix("karez-test-").tempdir()?;
-        let database = Database::create(self.store, state.path())?;
+        let database = Database::create(self.store, self.folder.as_deref().unwrap_or(state.path()))?;
+        self.start_with(state, database)
+    }
+
+    /// Like [`Launch::start`], with a database on this cluster.
+    pub fn start_on(&self, cluster: Arc<Cluster>) -> anyhow::Result<Server> {
+        let state = tempfile::Builder::new().prefix("karez-test-").tempdir()?;
+        self.start_with(state, Database::on(cluster)?)
+    }
+
+    fn start_with(&self, state: TempDir, database: Database) -> anyhow::Result<Server> {
         let configuration = state.path().join("karez.toml");
         fs::write(&configuration, self.configuration(state.path(), &database))?;
         let client =
@@ -72,7 +111,8 @@ impl Launch {
         };
         let key = state.join("secret.key");
         format!(
-            "[api]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"{}\"\n[secrets]\nkey_file = \"{}\"\n[identity]\nmode = \"{mode}\"\n{}",
+            "[api]\nlisten = \"127.0.0.1:0\"\n{}[store]\nurl = \"{}\"\n[secrets]\nkey_file = \"{}\"\n[identity]\nmode = \"{mode}\"\n{}",
+            self.api,
             database.url(),
             key.display(),
             self.settings,
@@ -81,7 +121,10 @@ impl Launch {
 
     fn run(&self, state: &Path) -> anyhow::Result<(Child, String)> {
         let log = fs::OpenOptions::new().create(true).append(true).open(state.join("log"))?;
-        let mut process = Command::new(env!("CARGO_BIN_EXE_karez"))
+        let binary = env!("CARGO_BIN_EXE_karez").to_owned();
+        let mut words = self.wrapper.iter().chain([&binary]);
+        let mut process = Command::new(words.next().unwrap_or(&binary))
+            .args(words)
             .arg("server")
             .arg("--config")
             .arg(state.join("karez.toml"))
@@ -91,7 +134,7 @@ impl Launch {
             .stderr(log)
             .spawn()
             .context("cannot start karez")?;
-        match listening(&mut process) {
+        match listening(&mut process, &state.join("stdout")) {
             Some(base) => Ok((process, base)),
             None => {
                 // It may have ended by itself; what matters is that it is gone.
@@ -104,12 +147,15 @@ impl Launch {
 }
 
 /// The address in the line that announces it; nothing when the process ends without that line.
-fn listening(process: &mut Child) -> Option<String> {
+/// What it prints is also appended to the file `kept`.
+fn listening(process: &mut Child, kept: &Path) -> Option<String> {
     let output = BufReader::new(process.stdout.take()?);
+    let mut kept = fs::OpenOptions::new().create(true).append(true).open(kept).ok()?;
     let (announce, announced) = mpsc::channel();
     // The thread reads on until the process ends, so that the pipe never fills up.
     std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
+            let _ = writeln!(kept, "{line}");
             if let Some(base) = line.strip_prefix("Karez listens on ") {
                 let _ = announce.send(base.trim().trim_end_matches('/').to_owned());
             }
@@ -149,6 +195,21 @@ impl Server {
         self.state.path().to_owned()
     }
 
+    /// Its configuration file.
+    pub fn configuration(&self) -> PathBuf {
+        self.state.path().join("karez.toml")
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.state.path().join("stdout"))?)
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> anyhow::Result<bool> {
+        Ok(self.process.try_wait()?.is_none())
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
@@ -168,12 +229,23 @@ impl Server {
 
     /// Asks it to end (SIGTERM) and waits until it has.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        self.ask_to_end()?;
+        self.ended()
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        wait::until("the end of karez", Duration::from_secs(60), || Ok(self.process.try_wait()?))
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
         let pid = self.process.id().to_string();
         anyhow::ensure!(
             Command::new("kill").args(["-TERM", &pid]).status()?.success(),
             "cannot signal {pid}"
         );
-        wait::until("the end of karez", Duration::from_secs(60), || Ok(self.process.try_wait()?))
+        Ok(())
     }
 
     /// Starts it again after [`Server::kill`] or [`Server::stop`], with the same state; the port may

@@ -6,13 +6,24 @@ use crate::attribute::{Attribute, Field, Type};
 use crate::{Fault, Reason, Secret, Value};
 use serde_json::Value as Json;
 
-/// A short form of a caller's text for a message.
+/// A short form of a caller's text for a message: one line of at most 80 characters and `…`.
 #[must_use]
 pub fn clip(text: &str) -> String {
     const MOST: usize = 80;
-    let mut out: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        out.push('…');
+    let mut out = String::new();
+    let mut length = 0;
+    for c in text.chars() {
+        let shown = c.escape_debug();
+        length += shown.len();
+        if length > MOST {
+            out.push('…');
+            break;
+        }
+        match c {
+            // What is meant stays legible: JSON has its own quotes and backslashes.
+            '"' | '\'' | '\\' => out.push(c),
+            _ => out.extend(shown),
+        }
     }
     out
 }

@@ -139,9 +139,9 @@ pub(super) fn external_gateway(given: &Json) -> Result<Json, String> {
 /// A protocol by name or number, always kept as text.
 pub(super) fn protocol(given: &Json) -> Result<Json, String> {
     match given {
-        Json::String(name) => Ok(json!(name.to_ascii_lowercase())),
+        Json::String(name) if name.chars().count() <= 255 => Ok(json!(name.to_ascii_lowercase())),
         Json::Number(number) => Ok(json!(number.to_string())),
-        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
             Err("it must be a protocol's name or number".into())
         }
     }
@@ -149,12 +149,14 @@ pub(super) fn protocol(given: &Json) -> Result<Json, String> {
 
 /// Metainfo is a text on the wire; clients also send objects, which Neutron keeps as text.
 pub(super) fn metainfo(given: &Json) -> Result<Json, String> {
-    match given {
-        Json::String(text) if text.chars().count() <= 4096 => Ok(json!(text)),
-        Json::Object(_) | Json::Array(_) => Ok(json!(given.to_string())),
-        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => {
-            Err("it must be a text of at most 4096 characters".into())
-        }
+    let text = match given {
+        Json::String(text) => text.clone(),
+        Json::Object(_) | Json::Array(_) => given.to_string(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => return Err("it must be a text".into()),
+    };
+    match text.chars().count() {
+        ..=4096 => Ok(json!(text)),
+        length => Err(format!("it has {length} characters as a text; at most 4096 are allowed")),
     }
 }
 

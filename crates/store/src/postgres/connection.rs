@@ -71,10 +71,6 @@ impl Connection for Remote {
     }
 
     fn execute(&mut self, sql: &str, params: &[Datum]) -> Result<u64, Error> {
-        if params.is_empty() {
-            self.command(sql)?;
-            return Ok(0);
-        }
         let statement = self.statement(sql)?;
         self.client.execute(&statement, &borrowed(params)).map_err(|error| failed(&error))
     }

@@ -4,6 +4,8 @@ use crate::tx::{Connection, Dialect};
 use crate::{Datum, Error, Row};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql, params_from_iter};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,10 @@ pub(super) struct Local {
 
 impl Local {
     pub(super) fn open(path: &Path, is_writer: bool) -> Result<Self, Error> {
+        if is_writer {
+            private(path)
+                .map_err(|error| Error::Unavailable(format!("SQLite file {}: {error}", path.display())))?;
+        }
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, is_writer);
         let open = || -> rusqlite::Result<rusqlite::Connection> {
@@ -71,6 +77,12 @@ impl Connection for Local {
             now: "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)",
         }
     }
+}
+
+/// Makes the file, when it is not there, so that only its owner may read it. The journal takes over
+/// its mode.
+fn private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
 }
 
 /// `$1` is the first parameter in PostgreSQL, and a name in SQLite, which writes `?1`.

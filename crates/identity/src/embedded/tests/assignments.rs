@@ -81,8 +81,9 @@ async fn deleting_a_role_ends_the_tokens_of_those_who_had_it() {
     let bed = Bed::new().await;
     let role = bed.post("/roles", &bed.admin.token, json!({"role": {"name": "auditor"}})).await.expect(201);
     let alice = bed.person("alice", "auditor").await;
+    bed.grant(&format!("projects/{}", alice.project_id), &alice.user_id, "reader").await;
     let bob = bed.person("bob", "member").await;
-    assert_eq!(bed.caller(&alice.token).await.unwrap().roles, ["auditor"]);
+    assert_eq!(bed.caller(&alice.token).await.unwrap().roles, ["auditor", "reader"]);
     let path = format!("/roles/{}", role.body["role"]["id"].as_str().unwrap());
     bed.delete(&path, &bed.admin.token).await.expect(204);
     assert!(bed.caller(&alice.token).await.is_err());

@@ -210,6 +210,18 @@ async fn a_change_by_another_replica_is_seen_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_overlooked_is_still_worth_nothing_to_a_disabled_user_or_project() {
+    for table in ["users", "projects"] {
+        let bed = Bed::new().await;
+        let alice = bed.person("alice", "member").await;
+        let disable =
+            move |tx: &mut Tx<'_>| tx.execute(&format!("UPDATE {table} SET enabled = $1"), &[0.into()]);
+        assert_eq!(bed.embedded.store.write(disable).await.unwrap(), 2);
+        assert!(bed.caller(&alice.token).await.is_err(), "{table}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_with_a_new_role_has_it_at_once() {
     let bed = Bed::new().await;
     let alice = bed.person("alice", "reader").await;

@@ -41,7 +41,8 @@ impl Storm<'_> {
             (2, _) => json!({"network_id": narrow.network, "fixed_ips": [wish(dice)]}),
             _ => json!({"network_id": narrow.network}),
         };
-        let refusals = ["NetworkNotFound", "OverQuota", "IpAddressGenerationFailure", "IpAddressInUse"];
+        let refusals =
+            ["NetworkNotFound", "OverQuota", "IpAddressGenerationFailure", "IpAddressAlreadyAllocated"];
         self.ports.add_created(self.project.create("ports", fields, &refusals)?)
     }
 
@@ -49,7 +50,7 @@ impl Storm<'_> {
     /// networks are renamed only.
     pub(super) fn update_port(&self, dice: &mut Dice) -> anyhow::Result<()> {
         let Some(port) = self.ports.pick(dice) else { return Ok(()) };
-        let refusals = ["PortNotFound", "IpAddressInUse", "InvalidIpForNetwork"];
+        let refusals = ["PortNotFound", "IpAddressAlreadyAllocated", "InvalidIpForNetwork"];
         let fields = if dice.below(2) == 0 { json!({"fixed_ips": [wish(dice)]}) } else { renaming(dice) };
         self.project.update("ports", &port, fields, &refusals).map(drop)
     }
@@ -72,9 +73,10 @@ impl Storm<'_> {
             return Ok(());
         };
         let path = format!("routers/{router}/add_router_interface");
-        // BadRequest: the router has an interface on this range already. IpAddressInUse: another
+        // BadRequest: the router has an interface on this range already. IpAddressAlreadyAllocated: another
         // router has the subnet's gateway address.
-        let refusals = ["RouterNotFound", "SubnetNotFound", "BadRequest", "IpAddressInUse", "OverQuota"];
+        let refusals =
+            ["RouterNotFound", "SubnetNotFound", "BadRequest", "IpAddressAlreadyAllocated", "OverQuota"];
         let answer = self.project.send(Method::PUT, &path, Some(json!({"subnet_id": subnet})), &refusals)?;
         if let Answer::Done(_) = answer {
             self.attached.add(Attached { router, subnet });

@@ -1,15 +1,16 @@
-//! The database of a server under test, and a way into it behind the server's back.
+//! A database for one test, and a way into it behind the back of what is tested.
 
-use super::postgresql::Cluster;
+use crate::Cluster;
 use anyhow::Context;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Where a server keeps its objects.
+/// Where objects are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// A file in the server's state directory.
+    /// A file in a directory.
     Sqlite,
     /// A database of its own on a PostgreSQL server.
     Postgresql,
@@ -17,7 +18,7 @@ pub enum StoreKind {
 
 /// One database, gone on drop.
 pub enum Database {
-    /// A file, which goes with the state directory that it is in.
+    /// A file, which goes with the directory that it is in.
     Sqlite {
         /// Its path.
         file: PathBuf,
@@ -34,19 +35,35 @@ pub enum Database {
 }
 
 impl Database {
-    /// A new database; a file for SQLite is created by the server.
-    pub fn create(kind: StoreKind, state: &std::path::Path) -> anyhow::Result<Self> {
-        if kind == StoreKind::Sqlite {
-            return Ok(Self::Sqlite { file: state.join("karez.db") });
+    /// A new database. The file of SQLite will be `karez.db` in `folder`; who opens it makes it.
+    ///
+    /// # Errors
+    /// Names the Debian package when PostgreSQL is wanted and not installed.
+    pub fn create(kind: StoreKind, folder: &Path) -> anyhow::Result<Self> {
+        match kind {
+            StoreKind::Sqlite => Ok(Self::Sqlite { file: folder.join("karez.db") }),
+            StoreKind::Postgresql => Self::on(Cluster::shared()?),
         }
-        let cluster = Cluster::shared()?;
-        let name = format!("karez_{}", uuid::Uuid::new_v4().simple());
-        connect(&cluster.url)?.batch_execute(&format!("CREATE DATABASE {name}"))?;
+    }
+
+    /// A new database on a cluster.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub fn on(cluster: Arc<Cluster>) -> anyhow::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // On somebody else's cluster there may be leftovers of an earlier process of this id.
+        let name = format!("karez_{}_{count}", std::process::id());
+        let mut client = connect(&cluster.url)?;
+        client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
+        client.batch_execute(&format!("CREATE DATABASE {name}"))?;
         let url = with_database(&cluster.url, &name)?;
         Ok(Self::Postgresql { name, url, cluster })
     }
 
-    /// As the server's configuration names it.
+    /// As a server's configuration names it.
+    #[must_use]
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite { file } => format!("sqlite:{}", file.display()),
@@ -54,8 +71,11 @@ impl Database {
         }
     }
 
-    /// Runs statements while the server runs too. A change of a row must also do `rev = rev + 1`:
-    /// the server trusts what it remembers of a row as long as the revision is the same.
+    /// Runs statements while a server runs too. A change of a row must also do `rev = rev + 1`: a
+    /// server trusts what it remembers of a row as long as the revision is the same.
+    ///
+    /// # Errors
+    /// The database's.
     pub fn execute(&self, sql: &str) -> anyhow::Result<()> {
         match self {
             Self::Sqlite { .. } => self.file()?.execute_batch(sql).with_context(|| sql.to_owned()),
@@ -64,6 +84,9 @@ impl Database {
     }
 
     /// The single number that a query answers.
+    ///
+    /// # Errors
+    /// The database's.
     pub fn number(&self, sql: &str) -> anyhow::Result<i64> {
         match self {
             Self::Sqlite { .. } => Ok(self.file()?.query_row(sql, (), |row| row.get(0))?),
@@ -72,6 +95,9 @@ impl Database {
     }
 
     /// The texts that a query answers in its first column.
+    ///
+    /// # Errors
+    /// The database's.
     pub fn texts(&self, sql: &str) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Sqlite { .. } => {

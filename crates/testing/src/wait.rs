@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// Asks until `condition` answers something, and fails with `what` once `bound` has passed.
+///
+/// # Errors
+/// Those of the condition, and the bound.
 #[allow(clippy::disallowed_methods, reason = "a test waits for real processes in real time")]
 pub fn until<T>(
     what: &str,

@@ -4,7 +4,7 @@
 //! Tests of one process share a cluster. `KAREZ_TEST_POSTGRES_URL` names an existing server to be
 //! used instead.
 
-use super::wait;
+use crate::wait;
 use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::io::ErrorKind;
@@ -29,13 +29,19 @@ pub struct Cluster {
 /// The part of a cluster that is ours to end.
 struct Own {
     /// A shell that ends the cluster when its standard input closes, so that the cluster also ends
-    /// when this process is killed.
-    keeper: Child,
-    _directory: TempDir,
+    /// when this process is killed. Nothing while it is stopped.
+    keeper: Mutex<Option<Child>>,
+    programs: PathBuf,
+    account: Account,
+    port: u16,
+    directory: TempDir,
 }
 
 impl Cluster {
     /// The cluster of this process, started when it does not run yet.
+    ///
+    /// # Errors
+    /// Names the Debian package when PostgreSQL is not installed.
     pub fn shared() -> anyhow::Result<Arc<Self>> {
         static RUNNING: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +56,11 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn start() -> anyhow::Result<Self> {
+    /// A cluster for one test alone, which may stop it.
+    ///
+    /// # Errors
+    /// Names the Debian package when PostgreSQL is not installed.
+    pub fn start() -> anyhow::Result<Self> {
         let programs = programs()?;
         let account = Account::find()?;
         let template = template(&programs, &account)?;
@@ -62,29 +72,63 @@ impl Cluster {
         // The port is free when we look; somebody else may take it before PostgreSQL does.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let mut keeper = account.keep(&programs, directory.path(), port)?;
-            let url = format!("postgresql://postgres@127.0.0.1:{port}/postgres");
-            let ready = wait::until("PostgreSQL", Duration::from_secs(60), || {
-                if keeper.try_wait()?.is_some() {
-                    return Ok(Some(false));
-                }
-                Ok(postgres::Client::connect(&url, postgres::NoTls).is_ok().then_some(true))
-            })?;
-            if ready {
-                return Ok(Self { url, own: Some(Own { keeper, _directory: directory }) });
+            if let Some(keeper) = account.keep(&programs, directory.path(), port)? {
+                let keeper = Mutex::new(Some(keeper));
+                return Ok(Self { url: url(port), own: Some(Own { keeper, programs, account, port, directory }) });
             }
         }
-        let log = fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-        bail!("PostgreSQL did not start:\n{log}")
+        bail!("PostgreSQL did not start:\n{}", log(directory.path()))
+    }
+
+    /// Ends the server at once, as a crash would.
+    ///
+    /// # Errors
+    /// When it is not ours.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.own()?.stop();
+        Ok(())
+    }
+
+    /// Starts the server again after [`Cluster::stop`], on the same port and with the same data.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_again(&self) -> anyhow::Result<()> {
+        let own = self.own()?;
+        let keeper = own.account.keep(&own.programs, own.directory.path(), own.port)?;
+        let keeper =
+            keeper.with_context(|| format!("PostgreSQL did not start again:\n{}", log(own.directory.path())))?;
+        *own.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+        Ok(())
+    }
+
+    fn own(&self) -> anyhow::Result<&Own> {
+        self.own.as_ref().context("this PostgreSQL is somebody else's")
+    }
+}
+
+impl Own {
+    fn stop(&self) {
+        if let Some(mut keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(keeper.stdin.take());
+            // Failing to wait for a child that is ours leaves nothing to be done.
+            let _ = keeper.wait();
+        }
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        // Failing to wait for a child that is ours leaves nothing to be done.
-        let _ = self.keeper.wait();
+        self.stop();
     }
+}
+
+fn url(port: u16) -> String {
+    format!("postgresql://postgres@127.0.0.1:{port}/postgres")
+}
+
+fn log(directory: &Path) -> String {
+    fs::read_to_string(directory.join("log")).unwrap_or_default()
 }
 
 /// The directory of PostgreSQL's programs, of the newest version installed.
@@ -107,8 +151,7 @@ fn programs() -> anyhow::Result<PathBuf> {
 fn template(programs: &Path, account: &Account) -> anyhow::Result<PathBuf> {
     let version =
         programs.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("unknown");
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(kept)?;
+    let kept = kept()?;
     let template = kept.join(format!("postgresql-{version}-{}", account.uid));
     let guard = fs::File::create(kept.join("postgresql.lock"))?;
     guard.lock()?;
@@ -140,6 +183,15 @@ fn template(programs: &Path, account: &Account) -> anyhow::Result<PathBuf> {
     run(Command::new("cp").arg("-a").arg(&data).arg(&half))?;
     fs::rename(&half, &template)?;
     Ok(template)
+}
+
+/// Where things are kept from run to run: `tmp` in the target directory that this test was built in.
+fn kept() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let kept = target.map_or_else(std::env::temp_dir, Path::to_owned).join("tmp");
+    fs::create_dir_all(&kept)?;
+    Ok(kept)
 }
 
 /// Who runs the cluster: ourselves, or `postgres` when we are root, whom PostgreSQL refuses.
@@ -175,10 +227,11 @@ impl Account {
         command
     }
 
-    /// Starts the cluster under a shell that waits for our end. Durability is off: the cluster does
-    /// not outlive its tests.
-    fn keep(&self, programs: &Path, directory: &Path, port: u16) -> anyhow::Result<Child> {
-        let log = fs::File::create(directory.join("log"))?;
+    /// Starts the cluster under a shell that waits for our end, and waits until it answers; nothing
+    /// when it ends instead. What is committed survives the end of the cluster; that of the machine
+    /// need not be survived, so nothing waits for the disk.
+    fn keep(&self, programs: &Path, directory: &Path, port: u16) -> anyhow::Result<Option<Child>> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
         // A background command has no standard input but the one it is given, hence the detour.
         let script = r#"exec 3<&0
             "$@" & cluster=$!
@@ -192,7 +245,6 @@ impl Account {
             "shared_buffers=64MB".to_owned(),
             "fsync=off".to_owned(),
             "full_page_writes=off".to_owned(),
-            "synchronous_commit=off".to_owned(),
         ];
         let mut command = self.command(Path::new("/bin/sh"));
         command.current_dir(directory).args(["-c", script, "sh"]);
@@ -201,7 +253,15 @@ impl Account {
             command.args(["-c", &setting]);
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        command.spawn().context("cannot start PostgreSQL")
+        let mut keeper = command.spawn().context("cannot start PostgreSQL")?;
+        let url = url(port);
+        let is_ready = wait::until("PostgreSQL", Duration::from_secs(60), || {
+            if keeper.try_wait()?.is_some() {
+                return Ok(Some(false));
+            }
+            Ok(postgres::Client::connect(&url, postgres::NoTls).is_ok().then_some(true))
+        })?;
+        Ok(is_ready.then_some(keeper))
     }
 }
 
