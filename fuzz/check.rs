@@ -124,12 +124,14 @@ fn a_fault_is_fit_to_be_shown(fault: &Fault) {
 }
 
 fn no_fault_shows_a_secret(kind: Kind, verb: Verb, given: &Map<String, Json>) {
+    let shows = |text: &str| text.contains(MARK) || text.contains(&MARKED_NUMBER.to_string());
     let mut given = given.clone();
     for (key, json) in &mut given {
         let attribute = kind.resource().attribute(key);
         if attribute.is_some_and(|attribute| matches!(attribute.ty, Type::Secret(..))) {
             *json = marked(json);
-        } else if json.to_string().contains(MARK) || key.contains(MARK) {
+        } else if shows(key) || shows(&json.to_string()) {
+            // Fuzzers learn what they are compared with. What is no secret may be shown.
             return;
         }
     }
@@ -138,8 +140,7 @@ fn no_fault_shows_a_secret(kind: Kind, verb: Verb, given: &Map<String, Json>) {
         Verb::Put => parse::update(kind, &given).err(),
     };
     if let Some(fault) = fault {
-        let shows = fault.message.contains(MARK) || fault.message.contains(&MARKED_NUMBER.to_string());
-        assert!(!shows, "a secret is shown: {fault}");
+        assert!(!shows(&fault.message), "a secret is shown: {fault}");
     }
 }
 

@@ -13,18 +13,25 @@ pub fn ip(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| format!("'{}' is not an IPv4 or IPv6 address", crate::parse::clip(text)))
 }
 
-/// Reads an address with its prefix length and clears the host bits.
+/// Reads an address with its prefix length and clears the host bits. Leading zeros are refused
+/// as in [`ip`], which the parser of [`IpNet`] would let pass.
 ///
 /// # Errors
 /// Says what is wrong with `text`.
 pub fn cidr(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text.parse().map_err(|_| {
+    let net = || {
+        let (address, length) = text.split_once('/')?;
+        let is_plain = length == "0" || length.starts_with(|c: char| ('1'..='9').contains(&c));
+        let length = length.parse().ok().filter(|_| is_plain)?;
+        IpNet::new(address.parse().ok()?, length).ok()
+    };
+    let wrong = || {
         format!(
             "'{}' is not a CIDR; write an address and its prefix length, like 10.0.0.0/24",
             crate::parse::clip(text)
         )
-    })?;
-    Ok(net.trunc())
+    };
+    Ok(net().ok_or_else(wrong)?.trunc())
 }
 
 /// Reads a UUID in any of its spellings and returns it in lower case with hyphens.

@@ -74,7 +74,10 @@ impl Cluster {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             if let Some(keeper) = account.keep(&programs, directory.path(), port)? {
                 let keeper = Mutex::new(Some(keeper));
-                return Ok(Self { url: url(port), own: Some(Own { keeper, programs, account, port, directory }) });
+                return Ok(Self {
+                    url: url(port),
+                    own: Some(Own { keeper, programs, account, port, directory }),
+                });
             }
         }
         bail!("PostgreSQL did not start:\n{}", log(directory.path()))
@@ -96,8 +99,8 @@ impl Cluster {
     pub fn start_again(&self) -> anyhow::Result<()> {
         let own = self.own()?;
         let keeper = own.account.keep(&own.programs, own.directory.path(), own.port)?;
-        let keeper =
-            keeper.with_context(|| format!("PostgreSQL did not start again:\n{}", log(own.directory.path())))?;
+        let keeper = keeper
+            .with_context(|| format!("PostgreSQL did not start again:\n{}", log(own.directory.path())))?;
         *own.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
     }
