@@ -22,6 +22,12 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
             answer.retry_after = Some(1);
             answer
         }
+        Failure::Store(Error::Stale) => {
+            let message = "Others change the same objects at the same time; nothing was changed. Try again.";
+            let mut answer = shown(&Fault::new(Reason::ServiceUnavailable, message));
+            answer.retry_after = Some(1);
+            answer
+        }
         Failure::Store(error) => {
             tracing::error!(%error, "internal error");
             let message = "Request failed: internal server error while processing your request.";

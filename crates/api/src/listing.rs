@@ -147,3 +147,6 @@ fn extra(resource: &Resource, key: &str, text: &str) -> Option<Extra> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

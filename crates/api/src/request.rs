@@ -139,13 +139,16 @@ pub(crate) async fn read_body(body: Body, patience: Duration) -> Result<bytes::B
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
+    let too_large =
+        || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {MAX_BODY} bytes"));
+    // What the client announces need not be waited for.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
     let body = Limited::new(body, MAX_BODY);
     match tokio::time::timeout(patience, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::fault(
-            Reason::RequestEntityTooLarge,
-            format!("The body is larger than {MAX_BODY} bytes"),
-        )),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
         Err(_) => Err(Failure::fault(
             Reason::RequestTimeout,
@@ -179,3 +182,6 @@ pub(crate) fn base_url(parts: &Parts, options: &Options) -> String {
 fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

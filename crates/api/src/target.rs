@@ -187,36 +187,4 @@ fn resource(name: &str) -> Option<&'static Resource> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spellings_of_a_collection_are_the_same() {
-        for path in [
-            "vpn/endpoint-groups",
-            "vpn/endpoint_groups/",
-            "endpoint-groups.json",
-            "/vpn/endpoint-groups.json",
-        ] {
-            assert_eq!(Target::read(path), Some(Target::Collection(Kind::EndpointGroup)), "{path}");
-        }
-    }
-
-    #[test]
-    fn core_resources_do_not_answer_below_the_vpn_prefix() {
-        for path in
-            ["vpn", "vpn/", "vpn/networks", "vpn/nosuch", "nosuch", "networks/a/b", "vpn/ikepolicies/a/tags"]
-        {
-            assert_eq!(Target::read(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn every_route_is_read_back_as_itself() {
-        for kind in Kind::ALL {
-            let route = Target::Item(*kind, "x".into()).route();
-            let path = route.strip_prefix("/v2.0").expect("below the root");
-            assert_eq!(Target::read(path), Some(Target::Item(*kind, "{id}".into())));
-        }
-    }
-}
+mod tests;

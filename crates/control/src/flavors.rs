@@ -29,7 +29,8 @@ pub(crate) fn before_create_flavor(flavor: &mut Object) -> Result<(), Failure> {
     let service_type = flavor.text("service_type");
     if service_type != SERVICE_TYPE {
         let given = karez_model::parse::clip(service_type);
-        let message = format!("service_type is '{given}'; the only type that has a provider here is {SERVICE_TYPE}");
+        let message =
+            format!("service_type is '{given}'; the only type that has a provider here is {SERVICE_TYPE}");
         return Err(Failure::fault(Reason::InvalidServiceType, message));
     }
     flavor.set("service_profiles", Json::Array(Vec::new()));

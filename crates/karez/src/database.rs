@@ -16,6 +16,11 @@ pub(crate) fn open(config: &Config) -> Result<Store> {
     Store::open(options).context("the store cannot be opened")
 }
 
+/// Like [`open`], on a thread that drives tasks: opening waits for the database.
+fn open_here(config: &Config) -> Result<Store> {
+    tokio::task::block_in_place(|| open(config))
+}
+
 pub(crate) fn migrate(config: &Config) -> Result<()> {
     open(config)?;
     say("The schema is up to date.")
@@ -23,7 +28,7 @@ pub(crate) fn migrate(config: &Config) -> Result<()> {
 
 /// Reads every object, which opens every secret and parses every structure.
 pub(crate) async fn check(config: &Config) -> Result<()> {
-    let store = open(config)?;
+    let store = open_here(config)?;
     let mut faults = 0;
     for kind in Kind::ALL.iter().copied() {
         let result = store.read(move |tx| tx.list(&Query::all(kind)).map(|objects| objects.len())).await;
@@ -49,12 +54,12 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
 /// Makes a new key, seals everything again, and only then removes the old ones: whenever this is
 /// cut short, everything can still be opened, and running it again finishes the work.
 pub(crate) async fn rotate_key(config: &Config) -> Result<()> {
-    let store = open(config)?;
+    let store = open_here(config)?;
     let id = store.keyring().add_key()?;
     say(&format!("The new key is {id:08x}."))?;
     let mut resealed = 0;
-    // A server that is running may seal with the old key until it has read the new one, so what
-    // it wrote meanwhile is looked for a second time.
+    // A server that is running looks at the key file before it seals, and what it was writing when
+    // the file changed is waited for. The second round has nothing to do, and shows it.
     for _ in 0..2 {
         resealed += reseal_all(&store).await?;
     }

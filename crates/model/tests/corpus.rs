@@ -1,5 +1,11 @@
 //! The bodies that the fuzzer learnt from and those that it found, each once, without a fuzzer.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says why, and above it stands which body it had"
+)]
+
 #[path = "../../../fuzz/check.rs"]
 mod check;
 

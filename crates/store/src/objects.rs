@@ -2,6 +2,7 @@
 
 use crate::cache::Stored;
 use crate::query::scalar;
+use crate::tx::Dialect;
 use crate::{Datum, Error, Query, Row, Tx};
 use karez_model::{Attribute, Kind, Meta, Object, Resource, Type, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -238,7 +239,11 @@ impl Tx<'_> {
     pub fn reseal(&mut self, kind: Kind, after: &str) -> Result<(String, Reseal), Error> {
         const AT_ONCE: usize = 200;
         let resource = kind.resource();
-        let collate = self.connection.dialect().collate;
+        let Dialect { collate, exclude_writers, .. } = self.connection.dialect();
+        if !exclude_writers.is_empty() {
+            // A secret that was sealed with the old key is in sight before the new one is relied on.
+            self.execute(&format!("LOCK TABLE {}{exclude_writers}", resource.table), &[])?;
+        }
         let mut done = Reseal { resealed: 0, is_more: false };
         let mut last = after.to_owned();
         for attribute in

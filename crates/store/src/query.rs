@@ -232,13 +232,14 @@ impl Clauses {
         }
     }
 
+    /// Tags stand in their column as a JSON list. REPLACE finds a text as it is, in both databases;
+    /// LIKE ignores case in one of them and bounds the length of its pattern.
     fn tags(&mut self, not: &str, tags: &[String], join: &str) {
         let conditions: Vec<String> = tags
             .iter()
             .map(|tag| {
                 let quoted = serde_json::Value::from(tag.as_str()).to_string();
-                let escaped = quoted.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-                format!("tags LIKE {} ESCAPE '!'", self.param(format!("%{escaped}%")))
+                format!("REPLACE(tags, {}, '') <> tags", self.param(quoted))
             })
             .collect();
         self.and(&format!("{not}({})", conditions.join(join)));

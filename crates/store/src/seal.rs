@@ -12,7 +12,7 @@ use karez_model::Secret;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
@@ -24,7 +24,21 @@ const HEAD: usize = 1 + 4 + NONCE_LEN;
 #[derive(Clone)]
 pub struct Keyring {
     path: PathBuf,
-    keys: Arc<RwLock<Vec<Key>>>,
+    keys: Arc<RwLock<Keys>>,
+}
+
+/// What the key file held when it was last read, after keys that it held before.
+struct Keys {
+    all: Vec<Key>,
+    /// The file that was read.
+    stamp: Option<Stamp>,
+}
+
+/// Tells one state of the file from another: writing makes a new file each time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    modified: (i64, i64),
 }
 
 struct Key {
@@ -42,8 +56,12 @@ impl Keyring {
         if !path.exists() {
             write(path, &[Key::generate()?])?;
         }
-        let keys = read(path)?;
-        Ok(Self { path: path.to_owned(), keys: Arc::new(RwLock::new(keys)) })
+        let keyring = Self {
+            path: path.to_owned(),
+            keys: Arc::new(RwLock::new(Keys { all: Vec::new(), stamp: None })),
+        };
+        keyring.read_again()?;
+        Ok(keyring)
     }
 
     /// Adds a fresh key to the file. It seals from now on; the others still open.
@@ -56,7 +74,7 @@ impl Keyring {
         let id = key.id;
         keys.push(key);
         write(&self.path, &keys)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.read_again()?;
         Ok(id)
     }
 
@@ -69,7 +87,7 @@ impl Keyring {
         let old = keys.len().saturating_sub(1);
         keys.drain(..old);
         write(&self.path, &keys)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.read_again()?;
         Ok(old)
     }
 
@@ -77,16 +95,21 @@ impl Keyring {
     #[must_use]
     pub fn is_outdated(&self, sealed: &[u8]) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.last().is_some_and(|key| key_id(sealed) != Some(key.id))
+        keys.all.last().is_some_and(|key| key_id(sealed) != Some(key.id))
     }
 
-    /// Seals a secret for the row that `place` names: table, column and id.
+    /// Seals a secret for the row that `place` names: table, column and id. The file is looked at
+    /// each time: what is sealed with a key after another process has replaced it would be missed
+    /// by that process, and then be lost with the key.
     ///
     /// # Errors
     /// [`Error::Sealed`] when there is no randomness to be had.
     pub fn seal(&self, secret: &Secret, place: &str) -> Result<Vec<u8>, Error> {
+        if stamp(&self.path) != self.keys.read().unwrap_or_else(PoisonError::into_inner).stamp {
+            self.read_again()?;
+        }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let key = keys.last().ok_or_else(|| Error::Sealed("there is no key".into()))?;
+        let key = keys.all.last().ok_or_else(|| Error::Sealed("there is no key".into()))?;
         let mut nonce = [0; NONCE_LEN];
         fill(&mut nonce)?;
         let mut text = Zeroizing::new(secret.expose().as_bytes().to_vec());
@@ -111,10 +134,10 @@ impl Keyring {
         let id = key_id(sealed).ok_or_else(|| Error::Sealed(format!("{place}: not a sealed value")))?;
         if !self.has(id) {
             // Another process may have rotated the keys.
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = read(&self.path)?;
+            self.read_again()?;
         }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(key) = keys.iter().find(|key| key.id == id) else {
+        let Some(key) = keys.all.iter().find(|key| key.id == id) else {
             return Err(Error::Sealed(format!(
                 "{place} is sealed with the key {id:08x}, which is not in the key file"
             )));
@@ -131,7 +154,20 @@ impl Keyring {
     }
 
     fn has(&self, id: u32) -> bool {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).iter().any(|key| key.id == id)
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).all.iter().any(|key| key.id == id)
+    }
+
+    /// Takes over the keys of the file. Those that it no longer has still open what was read
+    /// before they were retired.
+    fn read_again(&self) -> Result<(), Error> {
+        // First the stamp: when the file changes in between, it is read once more.
+        let stamp = stamp(&self.path);
+        let new = read(&self.path)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.all.retain(|key| !new.iter().any(|other| other.id == key.id));
+        keys.all.extend(new);
+        keys.stamp = stamp;
+        Ok(())
     }
 }
 
@@ -161,6 +197,11 @@ fn key_id(sealed: &[u8]) -> Option<u32> {
 
 fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     aws_lc_rs::rand::fill(bytes).map_err(|_| Error::Sealed("no randomness to be had".into()))
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(Stamp { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
 }
 
 fn read(path: &Path) -> Result<Vec<Key>, Error> {

@@ -22,6 +22,9 @@ pub(crate) struct Dialect {
     /// Added to a SELECT so that the row stays as it is until the transaction ends. SQLite has
     /// one writer at a time and needs nothing.
     pub for_update: &'static str,
+    /// Added to LOCK TABLE so that nobody else writes to it until the transaction ends, and who has
+    /// written to it is waited for. Nothing where there is one writer at a time.
+    pub exclude_writers: &'static str,
     /// Added to a text column so that it sorts by code points on both.
     pub collate: &'static str,
     /// The type of bytes.

@@ -105,6 +105,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// The directory that everything of the server is in: its data and its log.
+    ///
+    /// # Errors
+    /// When it is not ours.
+    pub fn directory(&self) -> anyhow::Result<&Path> {
+        Ok(self.own()?.directory.path())
+    }
+
     fn own(&self) -> anyhow::Result<&Own> {
         self.own.as_ref().context("this PostgreSQL is somebody else's")
     }

@@ -10,6 +10,8 @@
 #![allow(unused_imports, reason = "same")]
 
 pub mod caller;
+pub mod command;
+pub mod raw;
 pub mod server;
 pub mod site;
 

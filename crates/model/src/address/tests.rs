@@ -53,6 +53,9 @@ proptest! {
 #[test]
 fn octets_with_leading_zeros_are_refused_rather_than_read_as_octal() {
     assert!(ip("192.168.001.010").is_err());
+    for text in ["010.0.0.0/8", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/00"] {
+        assert!(cidr(text).is_err(), "{text}");
+    }
 }
 
 #[test]

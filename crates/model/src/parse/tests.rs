@@ -38,6 +38,36 @@ fn the_two_names_of_a_project_must_agree() {
 }
 
 #[test]
+fn the_two_names_of_a_key_in_a_nested_object_must_agree() {
+    let dpd = |json| update(Kind::IpsecSiteConnection, &body(json!({"dpd": json})));
+    assert!(dpd(json!({"action": "hold", "actions": "clear"})).is_err());
+    assert!(dpd(json!({"action": "hold", "actions": "hold"})).is_ok());
+}
+
+#[test]
+fn of_many_unknown_attributes_a_fault_names_the_first() {
+    let unknown = |number: usize| body((0..number).map(|at| (format!("{at}\n"), Json::Null)).collect());
+    let message = |number| create(Kind::IkePolicy, &unknown(number)).err().expect("a fault").message;
+    assert!(message(3).contains(r"Unrecognized attribute(s) '0\n', '1\n', '2\n'; "));
+    assert!(message(1000).contains(r"'2\n' and 997 more; "));
+}
+
+#[test]
+fn a_clipped_text_is_one_short_line_that_keeps_its_quotes() {
+    assert_eq!(clip(r#"{"a": 'b\c'}"#), r#"{"a": 'b\c'}"#);
+    assert_eq!(clip("a\r\n\0"), r"a\r\n\0");
+    assert_eq!(clip(&"x".repeat(81)), "x".repeat(80) + "…");
+    assert!(clip(&"\u{1}".repeat(500)).chars().count() <= 81);
+}
+
+#[test]
+fn metainfo_is_bounded_as_the_text_that_it_is_kept_as() {
+    let profile = |json| create(Kind::ServiceProfile, &body(json!({"metainfo": json})));
+    assert!(profile(json!(vec![0; 2047])).is_ok());
+    assert!(profile(json!(vec![0; 2048])).is_err());
+}
+
+#[test]
 fn no_fault_about_a_secret_shows_it() {
     for psk in [json!("s3cret".repeat(60)), json!({"s3cret": 1}), json!(["s3cret"]), json!("s3cret\0")] {
         let fault = update(Kind::IpsecSiteConnection, &body(json!({"psk": psk}))).err().expect("a fault");

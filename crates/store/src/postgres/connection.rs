@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) struct Remote {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// A statement has failed since the transaction began, so that nothing of it can be kept.
+    has_failed: bool,
 }
 
 /// Reads the URL and sets the bounds that every connection has.
@@ -32,7 +34,23 @@ pub(super) fn configure(url: &str) -> Result<Config, Error> {
 impl Remote {
     pub(super) fn connect(config: &Config) -> Result<Self, Error> {
         let client = config.connect(NoTls).map_err(|error| Error::Unavailable(explain(&error)))?;
-        Ok(Self { client, statements: HashMap::new() })
+        Ok(Self { client, statements: HashMap::new(), has_failed: false })
+    }
+
+    /// Begins a transaction.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        self.has_failed = false;
+        self.command("BEGIN")
+    }
+
+    /// Commits the transaction. PostgreSQL gives one up at the first statement that fails, and then
+    /// takes a COMMIT without a word and undoes everything; that must not pass for done.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        if self.has_failed {
+            self.command("ROLLBACK")?;
+            return Err(Error::Bug("a use case went on after a statement that failed".into()));
+        }
+        self.command("COMMIT")
     }
 
     /// Runs SQL that stands outside of use cases: transactions and locks.
@@ -59,8 +77,8 @@ impl Remote {
     }
 }
 
-impl Connection for Remote {
-    fn query(&mut self, sql: &str, params: &[Datum]) -> Result<Vec<Row>, Error> {
+impl Remote {
+    fn select(&mut self, sql: &str, params: &[Datum]) -> Result<Vec<Row>, Error> {
         let statement = self.statement(sql)?;
         let rows = self.client.query(&statement, &borrowed(params)).map_err(|error| failed(&error))?;
         let row = |row: &postgres::Row| {
@@ -70,14 +88,33 @@ impl Connection for Remote {
         rows.iter().map(row).collect::<Result<_, _>>().map_err(|error| failed(&error))
     }
 
-    fn execute(&mut self, sql: &str, params: &[Datum]) -> Result<u64, Error> {
+    fn change(&mut self, sql: &str, params: &[Datum]) -> Result<u64, Error> {
+        if params.is_empty() {
+            self.command(sql)?;
+            return Ok(0);
+        }
         let statement = self.statement(sql)?;
         self.client.execute(&statement, &borrowed(params)).map_err(|error| failed(&error))
+    }
+}
+
+impl Connection for Remote {
+    fn query(&mut self, sql: &str, params: &[Datum]) -> Result<Vec<Row>, Error> {
+        let rows = self.select(sql, params);
+        self.has_failed |= rows.is_err();
+        rows
+    }
+
+    fn execute(&mut self, sql: &str, params: &[Datum]) -> Result<u64, Error> {
+        let changed = self.change(sql, params);
+        self.has_failed |= changed.is_err();
+        changed
     }
 
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: " FOR UPDATE",
+            exclude_writers: " IN SHARE ROW EXCLUSIVE MODE",
             collate: " COLLATE \"C\"",
             bytes: " BYTEA",
             checks: &[],

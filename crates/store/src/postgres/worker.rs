@@ -88,13 +88,13 @@ fn once(connection: &mut Remote, queued: &mut Queued) -> Result<Verdict, Failed>
         let verdict = (queued.job)(connection);
         return if connection.is_closed() { Err(early(lost())) } else { Ok(verdict) };
     }
-    connection.command("BEGIN").map_err(early)?;
+    connection.begin().map_err(early)?;
     let verdict = (queued.job)(connection);
     if connection.is_closed() {
         return Err(early(lost()));
     }
     match verdict {
-        Verdict::Commit => match connection.command("COMMIT") {
+        Verdict::Commit => match connection.commit() {
             Ok(()) => Ok(Verdict::Commit),
             Err(Error::Stale) => Ok(Verdict::Again),
             Err(error) => Err(Failed { error, before_commit: false }),

@@ -71,6 +71,7 @@ impl Connection for Local {
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: "",
+            exclude_writers: "",
             collate: "",
             bytes: " BLOB",
             checks: &[("PRAGMA integrity_check", "ok"), ("PRAGMA foreign_key_check", "")],

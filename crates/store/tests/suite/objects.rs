@@ -2,7 +2,8 @@
 
 use super::ground::Ground;
 use super::samples::{KINDS, Known, policy};
-use karez_model::{Kind, Object, Value};
+use karez_model::attribute::{Post, Preset};
+use karez_model::{Attribute, Kind, Object, Value};
 use karez_store::{Error, Query};
 
 pub fn an_object_of_every_kind_comes_back_as_it_was_stored(ground: &Ground) {
@@ -35,13 +36,12 @@ pub fn null_is_a_value_wherever_an_attribute_may_be_null(ground: &Ground) {
     for kind in KINDS {
         let mut object = known.sample(kind, 3);
         object.set("id", uuid::Uuid::new_v4().to_string());
-        // A port without address or groups is stored with empty lists, whatever the caller gave.
-        let made_by_server =
-            ["ip_version", "allocation_pools", "mac_address", "fixed_ips", "security_groups"];
-        let taken = ["floating_ip_address"];
+        // What the server makes is never stored as null, nor is a list, where null means none.
+        let made = ["ip_version", "allocation_pools", "mac_address", "fixed_ips", "security_groups"];
+        let is_list = |attribute: &Attribute| attribute.post == Post::Default(Preset::Empty);
         let nullable = kind.resource().attributes.iter().filter(|attribute| attribute.nullable);
-        for attribute in nullable {
-            if !made_by_server.contains(&attribute.name) && !taken.contains(&attribute.name) {
+        for attribute in nullable.filter(|attribute| !is_list(attribute)) {
+            if !made.contains(&attribute.name) && attribute.name != "floating_ip_address" {
                 object.set(attribute.name, Value::Null);
             }
         }

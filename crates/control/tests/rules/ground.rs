@@ -4,6 +4,7 @@ use karez_control::{Control, Failure, Interface, InterfaceOf, Settings};
 use karez_model::policy::Policy;
 use karez_model::{Caller, Kind, Object, Reason, Scope, parse};
 use karez_store::{Datum, Keyring, Options, Query, Store};
+use karez_testing::{Database, StoreKind};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,18 @@ pub struct Ground {
     pub member: Arc<Caller>,
     /// A member of another project.
     pub stranger: Arc<Caller>,
+    _database: Aside,
     _directory: TempDir,
+}
+
+/// A database that is dropped on a thread of its own: its client may not run within a runtime.
+struct Aside(Option<Database>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _ = std::thread::spawn(move || drop(database)).join();
+    }
 }
 
 impl Ground {
@@ -27,12 +39,22 @@ impl Ground {
     pub fn with_quotas(quotas: &[(&str, i64)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let keyring = Keyring::open(&directory.path().join("secret.key")).expect("a key");
-        let options = match std::env::var("KAREZ_CONTROL_TEST_POSTGRES_URL") {
-            Ok(url) => Options::postgres(&url, keyring),
-            Err(_) => Options::sqlite(directory.path().join("karez.db"), keyring),
+        let kind = if env!("CARGO_CRATE_NAME") == "on_postgresql" {
+            StoreKind::Postgresql
+        } else {
+            StoreKind::Sqlite
         };
-        let opening = std::thread::spawn(|| Store::open(options));
-        let store = opening.join().expect("no panic").expect("a store");
+        let folder = directory.path().to_owned();
+        let opening = std::thread::spawn(move || {
+            let database = Database::create(kind, &folder).expect("a database");
+            let url = database.url();
+            let options = match url.strip_prefix("sqlite:") {
+                Some(path) => Options::sqlite(path, keyring),
+                None => Options::postgres(&url, keyring),
+            };
+            (Store::open(options).expect("a store"), database)
+        });
+        let (store, database) = opening.join().expect("no panic");
         let quotas: BTreeMap<String, i64> =
             quotas.iter().map(|(name, most)| ((*name).into(), *most)).collect();
         let settings = Settings { quotas, ..Settings::default() };
@@ -42,6 +64,7 @@ impl Ground {
             admin: caller("admin"),
             member: caller("member"),
             stranger: caller("member"),
+            _database: Aside(Some(database)),
             _directory: directory,
         }
     }

@@ -1,0 +1,14 @@
+//! The rules of the use cases, as callers meet them. Each test has projects of its own. The suite
+//! runs once on each database; which one, the name of the test binary says.
+
+pub mod addresses;
+pub mod floating_ips;
+pub mod gateways;
+pub mod ground;
+pub mod interfaces;
+pub mod networks;
+pub mod ports;
+pub mod races;
+pub mod security_groups;
+pub mod statuses;
+pub mod subnets;
