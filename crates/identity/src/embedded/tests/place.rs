@@ -1,7 +1,8 @@
 //! Where a service under test keeps its data: a SQLite file of its own, or, when
-//! `KAREZ_TEST_POSTGRES_URL` names a server, a database of its own there.
+//! `KAREZ_TEST_STORE` is `postgresql`, a database of its own there. CI runs the suite on both.
 
 use karez_store::{Keyring, Options, Store};
+use karez_testing::{Database, StoreKind};
 use std::thread;
 use tempfile::TempDir;
 
@@ -10,47 +11,35 @@ pub(super) struct Place {
     database: Option<Database>,
 }
 
-struct Database {
-    server: String,
-    name: String,
-}
-
 impl Place {
     pub(super) fn new() -> Self {
-        let server = std::env::var("KAREZ_TEST_POSTGRES_URL").ok();
-        let database = server.map(|server| {
-            let name = format!("karez_identity_{}", uuid::Uuid::new_v4().simple());
-            run(&server, format!("CREATE DATABASE {name}"));
-            Database { server, name }
-        });
-        Self { directory: tempfile::tempdir().unwrap(), database }
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = std::env::var("KAREZ_TEST_STORE").unwrap_or_default();
+        let kind = if wanted == "postgresql" { StoreKind::Postgresql } else { StoreKind::Sqlite };
+        let folder = directory.path().to_owned();
+        let database = aside(move || Database::create(kind, &folder).unwrap());
+        Self { directory, database: Some(database) }
     }
 
     pub(super) fn open(&self) -> Store {
         let keyring = Keyring::open(&self.directory.path().join("secret.key")).unwrap();
-        let options = match &self.database {
-            None => Options::sqlite(self.directory.path().join("karez.db"), keyring),
-            Some(Database { server, name }) => {
-                let (server, _) = server.rsplit_once('/').unwrap();
-                Options::postgres(&format!("{server}/{name}"), keyring)
-            }
+        let url = self.database.as_ref().unwrap().url();
+        let options = match url.strip_prefix("sqlite:") {
+            Some(path) => Options::sqlite(path, keyring),
+            None => Options::postgres(&url, keyring),
         };
-        thread::spawn(|| Store::open(options)).join().unwrap().unwrap()
+        aside(|| Store::open(options).unwrap())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(Database { server, name }) = &self.database {
-            run(server, format!("DROP DATABASE {name} WITH (FORCE)"));
-        }
+        let database = self.database.take();
+        aside(move || drop(database));
     }
 }
 
-/// The client blocks, which a thread of the runtime must not.
-fn run(server: &str, sql: String) {
-    let server = server.to_owned();
-    let task =
-        move || postgres::Client::connect(&server, postgres::NoTls).unwrap().batch_execute(&sql).unwrap();
-    thread::spawn(task).join().unwrap();
+/// The database's client blocks, which a thread of the runtime must not.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    thread::spawn(work).join().unwrap()
 }
