@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use serde_json::Value as Json;
 
 /// An answer before it is put on the wire.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub status: StatusCode,
     pub body: Bytes,

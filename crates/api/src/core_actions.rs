@@ -148,6 +148,7 @@ pub(crate) async fn agent_router(
     if request.method != Method::DELETE {
         return Err(wrong_verb(&request.method));
     }
+    request.no_body()?;
     session.control.displace_router(&session.caller, agent, router).await?;
     Ok(Answer::empty())
 }

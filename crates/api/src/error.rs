@@ -14,22 +14,14 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) fn answer(failure: &Failure) -> Answer {
     match failure {
         Failure::Fault(fault) => shown(fault),
-        Failure::Store(Error::Unavailable(why)) => {
-            tracing::warn!(%why, "the store is not available");
+        Failure::Store(Error::Unavailable(_)) => {
             let message =
                 "The database is not available now; nothing was changed as far as is known. Try again.";
             let mut answer = shown(&Fault::new(Reason::ServiceUnavailable, message));
             answer.retry_after = Some(1);
             answer
         }
-        Failure::Store(Error::Stale) => {
-            let message = "Others change the same objects at the same time; nothing was changed. Try again.";
-            let mut answer = shown(&Fault::new(Reason::ServiceUnavailable, message));
-            answer.retry_after = Some(1);
-            answer
-        }
-        Failure::Store(error) => {
-            tracing::error!(%error, "internal error");
+        Failure::Store(_) => {
             let message = "Request failed: internal server error while processing your request.";
             shown(&Fault::new(Reason::HTTPInternalServerError, message))
         }

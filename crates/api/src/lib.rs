@@ -9,6 +9,7 @@ mod extensions;
 mod listing;
 mod metrics;
 mod openapi;
+mod patience;
 mod quotas;
 mod render;
 mod request;

@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::request::Request;
 use form_urlencoded::Serializer;
-use karez_control::{Failure, ListRequest, Listed};
+use karez_control::{Failure, ListRequest};
 use karez_model::parse::{self, clip};
-use karez_model::{Fault, Kind, Reason, Resource, Type};
-use karez_store::{Direction, Extra, Filter, Page, Query};
+use karez_model::{Attribute, Fault, Kind, Reason, Resource, Type};
+use karez_store::{Direction, Extent, Extra, Filter, Page, Query};
 use serde_json::{Value as Json, json};
 
 /// A list as its query string asks for it.
@@ -18,6 +18,11 @@ pub(crate) struct Listing {
     pub page: Option<(u64, bool)>,
 }
 
+/// Most parameters of a query, so that no query becomes more than a database can take.
+const MOST: usize = 500;
+/// Most keys to sort by.
+const MOST_KEYS: usize = 8;
+
 /// Parameters that are not filters.
 const CONTROLS: [&str; 6] = ["fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"];
 
@@ -26,6 +31,11 @@ impl Listing {
     pub(crate) fn read(kind: Kind, request: &Request) -> Result<Self> {
         let mut query = Query { sort: sort(kind.resource(), request)?, ..Query::all(kind) };
         let mut secrets: Vec<Filter> = Vec::new();
+        if request.query.len() > MOST {
+            let message =
+                format!("The query has {} parameters; at most {MOST} are allowed", request.query.len());
+            return Err(Fault::bad_request(message).into());
+        }
         for (key, text) in request.query.iter().filter(|(key, _)| !CONTROLS.contains(&key.as_str())) {
             match kind.resource().attribute(key).filter(|attribute| attribute.is_filter()) {
                 Some(attribute) => {
@@ -37,9 +47,12 @@ impl Listing {
                         None => filters.push(Filter { attribute, values: vec![value] }),
                     }
                 }
-                None => query.extras.extend(extra(kind.resource(), key, text)),
+                None => {
+                    extra(kind.resource(), key, text).into_iter().for_each(|new| add(&mut query.extras, new))
+                }
             }
         }
+        bound_tags(&query.extras)?;
         // Rows that a secret rules out are found after the page was cut, so there is no page then.
         let page = limit(request)?.filter(|_| secrets.is_empty());
         let is_reverse =
@@ -53,13 +66,22 @@ impl Listing {
         })
     }
 
+    /// What the caller may not see he neither finds nor sorts by.
+    pub(crate) fn veil(&mut self, may_search: impl Fn(&Attribute) -> bool) {
+        let query = &mut self.request.query;
+        for filter in query.filters.iter_mut().filter(|filter| !may_search(filter.attribute)) {
+            filter.values.clear();
+        }
+        query.sort.retain(|(attribute, _)| may_search(attribute));
+    }
+
     /// The links to the pages before and after, when pages were asked for. As in Neutron, a full
     /// page has a next one even when nothing follows, and a first page has a previous one.
-    pub(crate) fn links(&self, request: &Request, listed: &Listed) -> Option<Json> {
+    pub(crate) fn links(&self, request: &Request, extent: &Extent) -> Option<Json> {
         let (limit, is_reverse) = self.page?;
-        let is_full = listed.count == limit;
-        let next = json!({"rel": "next", "href": link(request, listed.last.as_deref(), false)});
-        let previous = json!({"rel": "previous", "href": link(request, listed.first.as_deref(), true)});
+        let is_full = extent.count == limit;
+        let next = json!({"rel": "next", "href": link(request, extent.last.as_deref(), false)});
+        let previous = json!({"rel": "previous", "href": link(request, extent.first.as_deref(), true)});
         let mut links = Vec::with_capacity(2);
         if is_reverse || is_full {
             links.push(next);
@@ -98,10 +120,7 @@ fn limit(request: &Request) -> Result<Option<u64>> {
     }
 }
 
-fn sort(
-    resource: &'static Resource,
-    request: &Request,
-) -> Result<Vec<(&'static karez_model::Attribute, Direction)>> {
+fn sort(resource: &'static Resource, request: &Request) -> Result<Vec<(&'static Attribute, Direction)>> {
     let keys: Vec<&str> = request.values("sort_key").collect();
     let directions: Vec<&str> = request.values("sort_dir").collect();
     if keys.len() != directions.len() {
@@ -111,6 +130,10 @@ fn sort(
             directions.len()
         ))
         .into());
+    }
+    if keys.len() > MOST_KEYS {
+        let message = format!("{} times sort_key; at most {MOST_KEYS} are allowed", keys.len());
+        return Err(Fault::bad_request(message).into());
     }
     let key = |name: &str| {
         let attribute = resource.attribute(name).filter(|attribute| attribute.is_sortable());
@@ -132,6 +155,41 @@ fn sort(
     keys.into_iter().zip(directions).map(|(name, dir)| Ok((key(name)?, direction(dir)?))).collect()
 }
 
+/// The same parameter given twice is as one with the values of both, as in Neutron.
+fn add(extras: &mut Vec<Extra>, new: Extra) {
+    for old in extras.iter_mut() {
+        match (old, &new) {
+            (Extra::OnSubnet(all), Extra::OnSubnet(more))
+            | (Extra::WithAddress(all), Extra::WithAddress(more))
+            | (Extra::InGroup(all), Extra::InGroup(more))
+            | (Extra::AllTags(all), Extra::AllTags(more))
+            | (Extra::AnyTag(all), Extra::AnyTag(more))
+            | (Extra::NotAllTags(all), Extra::NotAllTags(more))
+            | (Extra::NoTag(all), Extra::NoTag(more)) => return all.extend(more.iter().cloned()),
+            _ => {}
+        }
+    }
+    extras.push(new);
+}
+
+/// Each tag is a condition of its own, and a database bears only so many.
+fn bound_tags(extras: &[Extra]) -> Result<()> {
+    const MOST: usize = 100;
+    let count = |extra: &Extra| match extra {
+        Extra::AllTags(tags) | Extra::AnyTag(tags) | Extra::NotAllTags(tags) | Extra::NoTag(tags) => {
+            tags.len()
+        }
+        Extra::OnSubnet(_) | Extra::WithAddress(_) | Extra::InGroup(_) => 0,
+    };
+    match extras.iter().map(count).sum() {
+        0..=MOST => Ok(()),
+        more => {
+            let message = format!("{more} tags are asked for; at most {MOST} are allowed in one list");
+            Err(Failure::fault(Reason::BadRequest, message))
+        }
+    }
+}
+
 fn extra(resource: &Resource, key: &str, text: &str) -> Option<Extra> {
     let tags = || text.split(',').map(str::to_owned).collect();
     match key {
@@ -139,6 +197,7 @@ fn extra(resource: &Resource, key: &str, text: &str) -> Option<Extra> {
         "tags-any" if resource.is_taggable() => Some(Extra::AnyTag(tags())),
         "not-tags" if resource.is_taggable() => Some(Extra::NotAllTags(tags())),
         "not-tags-any" if resource.is_taggable() => Some(Extra::NoTag(tags())),
+        "security_groups" if resource.kind == Kind::Port => Some(Extra::InGroup(vec![text.to_owned()])),
         "fixed_ips" if resource.kind == Kind::Port => match text.split_once('=') {
             Some(("subnet_id", id)) => Some(Extra::OnSubnet(vec![id.to_owned()])),
             Some(("ip_address", ip)) => Some(Extra::WithAddress(vec![ip.to_owned()])),

@@ -135,25 +135,40 @@ fn missing_envelope(resource: &Resource) -> Failure {
     Fault::bad_request(format!("The body must be {{\"{}\": {{...}}}}", resource.member)).into()
 }
 
-pub(crate) async fn read_body(body: Body, patience: Duration) -> Result<bytes::Bytes> {
+pub(crate) async fn read_body(mut body: Body, patience: Duration) -> Result<bytes::Bytes> {
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
     let too_large =
         || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {MAX_BODY} bytes"));
-    // What the client announces need not be waited for.
+    // What the client announces need not be kept.
     if body.size_hint().lower() > MAX_BODY as u64 {
+        hear_out(body).await;
         return Err(too_large());
     }
-    let body = Limited::new(body, MAX_BODY);
-    match tokio::time::timeout(patience, body.collect()).await {
+    match tokio::time::timeout(patience, Limited::new(&mut body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            hear_out(body).await;
+            Err(too_large())
+        }
         Ok(Err(_)) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
         Err(_) => Err(Failure::fault(
             Reason::RequestTimeout,
             format!("The body took more than {} s", patience.as_secs()),
         )),
+    }
+}
+
+/// Reads on for a while and throws away: a client that is cut off in the middle of sending seldom
+/// looks at the answer.
+async fn hear_out(mut body: Body) {
+    let mut left = 8 * MAX_BODY;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(Duration::from_millis(500), body.frame()).await {
+        match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) async fn item(session: &Session<'_>, request: &Request, kind: Kind, i
 }
 
 async fn list(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
-    let listing = Listing::read(kind, request)?;
+    let mut listing = Listing::read(kind, request)?;
+    listing.veil(|attribute| session.control.searches(&session.caller, kind, attribute));
     let collection = kind.resource().collection;
     let secrets = listing.secrets.clone();
     let head = format!("{{\"{collection}\":[").into_bytes();
@@ -51,16 +52,13 @@ async fn list(session: &Session<'_>, request: &Request, kind: Kind) -> Result<An
         if !view.passes_secrets(&secrets, stored) {
             return;
         }
-        listed.bytes.extend_from_slice(if listed.count == 0 { &begin } else { b"," });
+        listed.bytes.extend_from_slice(if listed.bytes.is_empty() { &begin } else { b"," });
         view.stored(stored, &mut listed.bytes);
-        listed.count += 1;
-        listed.first.get_or_insert_with(|| stored.id().to_owned());
-        stored.id().clone_into(listed.last.get_or_insert_default());
     };
     let mut listed = session.control.list(&session.caller, listing.request.clone(), show).await?;
-    let mut out = if listed.count == 0 { head } else { std::mem::take(&mut listed.bytes) };
+    let mut out = if listed.bytes.is_empty() { head } else { std::mem::take(&mut listed.bytes) };
     out.push(b']');
-    if let Some(links) = listing.links(request, &listed) {
+    if let Some(links) = listing.links(request, &listed.extent) {
         out.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
     }
     out.push(b'}');

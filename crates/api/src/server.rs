@@ -1,6 +1,7 @@
 //! Connections: listening, TLS, bounds on slow and greedy clients, a clean end.
 
 use crate::Api;
+use crate::patience::Patient;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
@@ -27,8 +28,8 @@ use tokio_rustls::TlsAcceptor;
 pub struct Limits {
     /// Connections at a time; more of them wait to be accepted.
     pub connections: usize,
-    /// How long the head of a request may take to arrive. A connection that is idle for so long
-    /// is closed.
+    /// How long the head of a request may take to arrive, and how long a client may take nothing
+    /// of its answer. A connection that is idle for so long is closed.
     pub head_timeout: Duration,
     /// Bytes that the head of a request may have.
     pub head_size: usize,
@@ -175,7 +176,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_timeout)
             .max_buf_size(self.limits.head_size)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, self.limits.head_timeout)), service);
         let mut connection = pin!(connection);
         tokio::select! {
             result = &mut connection => return quietly(result),

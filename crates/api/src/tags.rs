@@ -30,6 +30,7 @@ pub(crate) async fn all(session: &Session<'_>, request: &Request, kind: Kind, id
             (StatusCode::CREATED, control.edit_tags(caller, kind, id, add).await?)
         }
         Method::DELETE => {
+            request.no_body()?;
             control.edit_tags(caller, kind, id, |_| Ok(Vec::new())).await?;
             return Ok(Answer::empty());
         }
@@ -64,6 +65,7 @@ pub(crate) async fn one(
             Ok(Answer::bytes(StatusCode::CREATED, crate::answer::JSON, ""))
         }
         Method::DELETE => {
+            request.no_body()?;
             let remove = move |mut tags: Vec<String>| {
                 let before = tags.len();
                 tags.retain(|own| *own != tag);

@@ -28,6 +28,9 @@ impl Control {
         self.check(caller, "update_agent")?;
         let (node, changed) = (id.to_owned(), id.to_owned());
         self.writing(caller, move |context| {
+            context
+                .tx
+                .query_for_update("SELECT id FROM nodes WHERE id = $1", &[Datum::from(node.as_str())])?;
             let old = context.visible(Kind::Agent, &node)?;
             let changes = &updated.changes;
             let value = |name: &str| changes.get(old.resource(), name).unwrap_or(old.get(name)).clone();
@@ -56,6 +59,11 @@ impl Control {
         self.check(caller, "delete_agent")?;
         let node = id.to_owned();
         self.writing(caller, move |context| {
+            let id = [Datum::from(node.as_str())];
+            context.tx.query_for_update("SELECT id FROM nodes WHERE id = $1", &id)?;
+            let sql = "SELECT id FROM routers
+                WHERE id IN (SELECT router_id FROM placements WHERE node_id = $1) ORDER BY id";
+            context.tx.query_for_update(sql, &id)?;
             let agent = context.visible(Kind::Agent, &node)?;
             if agent.flag("alive") {
                 let message = format!("The agent {node} is alive; stop it first, it would come back");
@@ -151,6 +159,7 @@ impl Control {
         let (node, router) = (agent.to_owned(), router.to_owned());
         self.writing(caller, move |context| {
             context.visible(Kind::Agent, &node)?;
+            context.tx.lock(Kind::Router, &router)?;
             let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1
                 WHERE router_id = $1 AND node_id = $2";
             if context.tx.execute(sql, &[Datum::from(router.as_str()), Datum::from(node.as_str())])? > 0 {

@@ -6,7 +6,7 @@ use karez_model::object::Changes;
 use karez_model::parse::{Created, Updated};
 use karez_model::policy::{Policy, Target};
 use karez_model::{Attribute, Caller, Kind, Object, Post, Value};
-use karez_store::{Page, Query, Store, Stored, Tx};
+use karez_store::{Extent, Page, Query, Store, Stored, Tx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -39,16 +39,12 @@ pub struct ListRequest {
 }
 
 /// A list in the making: what is shown of it so far, and what the links around it need.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Listed {
     /// The objects as they are shown, one after the other.
     pub bytes: Vec<u8>,
-    /// How many there are.
-    pub count: u64,
-    /// The id of the first.
-    pub first: Option<String>,
-    /// The id of the last.
-    pub last: Option<String>,
+    /// How far the list went, for the links around it.
+    pub extent: Extent,
 }
 
 impl Control {
@@ -72,6 +68,15 @@ impl Control {
         }
         let rule = format!("get_{}:{}", object.resource().member, attribute.name);
         self.policy.allows(&rule, caller, Target::of_project(object.project_id()))
+    }
+
+    /// Whether the caller may see an attribute of the objects of his project, and so may search by
+    /// it.
+    #[must_use]
+    pub fn searches(&self, caller: &Caller, kind: Kind, attribute: &Attribute) -> bool {
+        let own = Target { project_id: caller.project_id(), ..Target::default() };
+        let rule = format!("get_{}:{}", kind.resource().member, attribute.name);
+        !attribute.veiled || self.policy.allows(&rule, caller, own)
     }
 
     /// Whether a rule that is not about an object lets the caller in.
@@ -102,11 +107,14 @@ impl Control {
             .read(move |tx| {
                 let mut query = query.clone();
                 if let (Some(page), Some(id)) = (&mut query.page, &marker) {
-                    let Some(stored) = tx.get(query.kind, id)? else { return Ok(Listed::default()) };
+                    // What the caller cannot see is no place to begin at: its neighbours would tell of it.
+                    let one = Query { page: None, sort: Vec::new(), ..Query::all(query.kind) };
+                    let one = Query { sight: query.sight.clone(), ..one.with("id", id.as_str()) };
+                    let Some(stored) = tx.list(&one)?.pop() else { return Ok(Listed::default()) };
                     *page = Page { marker: Some(stored.object.clone()), ..page.clone() };
                 }
                 let mut listed = Listed::default();
-                tx.each(&query, |stored| show(stored, &mut listed))?;
+                listed.extent = tx.each(&query, |stored| show(stored, &mut listed))?;
                 Ok(listed)
             })
             .await

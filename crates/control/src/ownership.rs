@@ -16,9 +16,9 @@ pub(crate) fn settle_project(policy: &Policy, caller: &Caller, created: &mut Cre
     let given = created.has("project_id").then(|| created.object.project_id().to_owned());
     match (given, caller.project_id()) {
         (Some(given), Some(own)) if given == own => Ok(()),
-        (Some(_), _) if caller.scope == Scope::System => Err(Failure::fault(
+        (Some(_), _) if matches!(caller.scope, Scope::System | Scope::Domain(_)) => Err(Failure::fault(
             Reason::InvalidScope,
-            "A system-scoped token cannot create objects of projects; take a token that is scoped to a project",
+            "A system- or domain-scoped token cannot create objects of projects; take a token that is scoped to a project",
         )),
         (Some(given), _) if !given.is_empty() => {
             if policy.allows("context_can_set_project_id", caller, Target::default()) {

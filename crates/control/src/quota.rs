@@ -43,11 +43,17 @@ pub(crate) fn check_one(
 ) -> Result<(), Failure> {
     let Some((name, default)) = kind.resource().quota else { return Ok(()) };
     let default = context.settings.quotas.get(name).copied().unwrap_or(default);
-    let limit = own_limit(context.tx, project, name)?.unwrap_or(default);
-    if limit < 0 || project.is_empty() {
+    let is_limited = |limit: &Option<i64>| limit.unwrap_or(default) >= 0;
+    if project.is_empty() || !is_limited(&own_limit(context.tx, project, name)?) {
         return Ok(());
     }
     hold(context.tx, project)?;
+    // Asked again: it may have been changed while we waited.
+    let limit = own_limit(context.tx, project, name)?;
+    if !is_limited(&limit) {
+        return Ok(());
+    }
+    let limit = limit.unwrap_or(default);
     let used = context.tx.count(kind, project)?;
     if used + more <= limit {
         return Ok(());

@@ -65,7 +65,7 @@ pub(crate) fn before_update(
     match old.kind() {
         Kind::IkePolicy | Kind::IpsecPolicy => vpn::policy::before_update(context, old, new),
         Kind::VpnService | Kind::EndpointGroup | Kind::Agent => Ok(()),
-        Kind::IpsecSiteConnection => vpn::connection::before_update(context, new, changes, peers),
+        Kind::IpsecSiteConnection => vpn::connection::before_update(context, new, peers),
         Kind::Network => core::network::before_update(context, old, new),
         Kind::Subnet => core::subnet::before_update(context, old, new),
         Kind::Port => core::port::before_update(context, old, new, changes),

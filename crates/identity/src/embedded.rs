@@ -29,7 +29,7 @@ mod tokens;
 mod users;
 
 pub use base::Base;
-pub use bootstrap::FirstAdmin;
+pub use bootstrap::{FirstAdmin, random_password};
 pub use error::Error;
 
 use crate::token::{self, TokenHash};

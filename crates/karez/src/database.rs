@@ -1,24 +1,37 @@
 //! `karez db`: schema, checks, keys.
 
 use crate::config::{Config, Database};
-use crate::say;
+use crate::{Place, say};
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use karez_identity::{Embedded, embedded};
 use karez_model::{Kind, Type};
 use karez_store::{Error, Keyring, Options, Query, Store};
 
-/// Opens the store of a configuration; its schema is up to date then.
+/// Opens the store of a configuration, made when it is not there; its schema is up to date then.
 pub(crate) fn open(config: &Config) -> Result<Store> {
     let keyring = Keyring::open(&config.key_file())?;
-    let options = match config.database()? {
-        Database::Sqlite(path) => Options::sqlite(path, keyring),
-        Database::Postgres(url) => Options::postgres(url, keyring),
-    };
-    Store::open(options).context("the store cannot be opened")
+    Store::open(options(config, keyring)?).context("the store cannot be opened")
 }
 
-/// Like [`open`], on a thread that drives tasks: opening waits for the database.
-fn open_here(config: &Config) -> Result<Store> {
-    tokio::task::block_in_place(|| open(config))
+/// Opens the store of an installation that is there: a mistyped path must not make a second one.
+/// Waits for the database, on a thread that drives tasks.
+fn existing(config: &Config) -> Result<Store> {
+    if let Database::Sqlite(path) = config.database()?
+        && !path.exists()
+    {
+        bail!("there is no database {}", path.display());
+    }
+    let keyring = Keyring::existing(&config.key_file())?;
+    let options = options(config, keyring)?;
+    tokio::task::block_in_place(|| Store::open(options)).context("the store cannot be opened")
+}
+
+fn options(config: &Config, keyring: Keyring) -> Result<Options> {
+    Ok(match config.database()? {
+        Database::Sqlite(path) => Options::sqlite(path, keyring),
+        Database::Postgres(url) => Options::postgres(url, keyring),
+    })
 }
 
 pub(crate) fn migrate(config: &Config) -> Result<()> {
@@ -26,9 +39,21 @@ pub(crate) fn migrate(config: &Config) -> Result<()> {
     say("The schema is up to date.")
 }
 
+/// Gives the administrator of the embedded identity a new password. In a state directory the client
+/// files have it too.
+pub(crate) async fn reset_admin(place: &Place) -> Result<()> {
+    let config = place.read()?;
+    let store = existing(&config)?;
+    let password = Embedded::new(store, embedded::Options::default()).reset_admin().await?;
+    if let Some(directory) = place.directory()? {
+        directory.replace_password(&password)?;
+    }
+    say(&format!("The administrator is admin, his password {}", password.expose()))
+}
+
 /// Reads every object, which opens every secret and parses every structure.
 pub(crate) async fn check(config: &Config) -> Result<()> {
-    let store = open_here(config)?;
+    let store = existing(config)?;
     let mut faults = 0;
     for kind in Kind::ALL.iter().copied() {
         let result = store.read(move |tx| tx.list(&Query::all(kind)).map(|objects| objects.len())).await;
@@ -51,20 +76,41 @@ pub(crate) async fn check(config: &Config) -> Result<()> {
     }
 }
 
+/// A part of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Add a new key to the key file
+    Add,
+    /// Seal every secret with the newest key
+    Reseal,
+    /// Remove the old keys from the key file
+    Retire,
+}
+
 /// Makes a new key, seals everything again, and only then removes the old ones: whenever this is
 /// cut short, everything can still be opened, and running it again finishes the work.
-pub(crate) async fn rotate_key(config: &Config) -> Result<()> {
-    let store = open_here(config)?;
-    let id = store.keyring().add_key()?;
-    say(&format!("The new key is {id:08x}."))?;
-    let mut resealed = 0;
-    // A server that is running looks at the key file before it seals, and what it was writing when
-    // the file changed is waited for. The second round has nothing to do, and shows it.
-    for _ in 0..2 {
-        resealed += reseal_all(&store).await?;
+pub(crate) async fn rotate_key(config: &Config, step: Option<Step>) -> Result<()> {
+    let store = existing(config)?;
+    let does = |one| step.is_none_or(|step| step == one);
+    if does(Step::Add) {
+        say(&format!("The new key is {:08x}.", store.keyring().add_key()?))?;
     }
-    let retired = store.keyring().retire_old_keys()?;
-    say(&format!("{resealed} secret(s) are sealed with it, {retired} old key(s) are removed."))
+    if does(Step::Reseal) {
+        // A server that is running looks at the key file before it seals, and what it was writing
+        // when the file changed is waited for.
+        say(&format!("{} secret(s) were sealed with the newest key.", reseal_all(&store).await?))?;
+    }
+    if does(Step::Retire) {
+        let late = reseal_all(&store).await?;
+        if late > 0 {
+            bail!(
+                "{late} secret(s) were still sealed with an old key, and are no more: some server does not have the \
+                 new key file yet; give it to all of them, then retire the old keys"
+            );
+        }
+        say(&format!("{} old key(s) were removed.", store.keyring().retire_old_keys()?))?;
+    }
+    Ok(())
 }
 
 async fn reseal_all(store: &Store) -> Result<u64> {

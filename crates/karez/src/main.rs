@@ -53,6 +53,10 @@ enum Command {
     /// Looks after the configuration
     #[command(subcommand, name = "config")]
     Configuration(Configuration),
+    /// Gives the user admin of the embedded identity a new password, and prints it
+    ///
+    /// For when the way in was lost. A server may run meanwhile.
+    ResetAdmin(Place),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -88,7 +92,14 @@ enum Db {
     /// Makes a new key, seals all secrets with it, and removes the old ones
     ///
     /// A server may run meanwhile.
-    RotateKey(Place),
+    RotateKey {
+        #[command(flatten)]
+        place: Place,
+        /// One step only, where several machines have the key file: add a key, give the file to all
+        /// of them, reseal, retire the old keys, give the file to all of them again
+        #[arg(long, value_enum)]
+        step: Option<database::Step>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -109,6 +120,14 @@ struct Place {
 }
 
 impl Place {
+    /// The state directory, when that is what the command is about.
+    fn directory(&self) -> Result<Option<state::Directory>> {
+        match self.config {
+            Some(_) => Ok(None),
+            None => state::Directory::existing(self.state_dir.clone()).map(Some),
+        }
+    }
+
     fn read(&self) -> Result<Config> {
         match &self.config {
             Some(path) => Config::load(path),
@@ -137,8 +156,11 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Db(Db::Migrate(place)) => database::migrate(&place.read()?),
         Command::Db(Db::Check(place)) => runtime()?.block_on(database::check(&place.read()?)),
-        Command::Db(Db::RotateKey(place)) => runtime()?.block_on(database::rotate_key(&place.read()?)),
+        Command::Db(Db::RotateKey { place, step }) => {
+            runtime()?.block_on(database::rotate_key(&place.read()?, step))
+        }
         Command::Configuration(Configuration::Show(place)) => say(&place.read()?.shown()?),
+        Command::ResetAdmin(place) => runtime()?.block_on(database::reset_admin(&place)),
         Command::Openapi => say(serde_json::to_string_pretty(&karez_api::openapi_document())?.as_str()),
     }
 }

@@ -11,9 +11,12 @@ use karez_identity::{Base, Clock, Embedded, Headers, Identity, Keystone, embedde
 use karez_model::Secret;
 use karez_model::policy::{Policy, STRICT_READERS};
 use karez_store::Store;
+use std::io;
+use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often tokens that have expired are removed.
@@ -21,18 +24,31 @@ const SWEEP: Duration = Duration::from_secs(600);
 
 /// Runs the API. With a state directory, client files are written there.
 pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<()> {
+    let _lock = directory.as_ref().map(Directory::lock).transpose()?;
     // First of all the port: who cannot have it must not have made an administrator.
-    let listener = TcpListener::bind(config.api.listen).await;
+    let listener = listen(config.api.listen);
     let listener =
         listener.with_context(|| format!("api.listen {} cannot be listened on", config.api.listen))?;
-    let address = listener.local_addr()?;
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        // What clients on this machine can use.
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
     let tls = tls(&config)?;
     let policy = policy(&config)?;
+    for rule in policy.unused() {
+        tracing::warn!(rule, "nothing asks for this policy rule; is its name right?");
+    }
     let store = tokio::task::block_in_place(|| database::open(&config))?;
+    store.check_key().await?;
     let settings =
         Settings { quotas: config.quotas.clone(), refuse_weak_algorithms: config.vpn.refuse_weak_algorithms };
     let control = Control::new(store.clone(), policy, settings);
-    let caller = identity(&config, store, tls.is_some()).await?;
+    let caller = identity(&config, directory.as_ref(), store, tls.is_some()).await?;
     let options = karez_api::Options {
         public_url: config.api.public_url.clone(),
         behind_proxy: config.api.behind_proxy,
@@ -72,13 +88,28 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
     Ok(())
 }
 
+/// Takes the address. Connections that come in a burst wait for their turn; with the backlog that
+/// is usual the system would drop them, and each client would try again only after a second.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 4096;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 struct Callers {
     identity: Arc<dyn Identity>,
     embedded: Option<Arc<Embedded>>,
     first_password: Option<Secret>,
 }
 
-async fn identity(config: &Config, store: Store, is_tls: bool) -> Result<Callers> {
+async fn identity(
+    config: &Config,
+    directory: Option<&Directory>,
+    store: Store,
+    is_tls: bool,
+) -> Result<Callers> {
     let without_embedded = |identity| Callers { identity, embedded: None, first_password: None };
     match config.identity.mode {
         Mode::None => Ok(without_embedded(Arc::new(Headers))),
@@ -93,15 +124,22 @@ async fn identity(config: &Config, store: Store, is_tls: bool) -> Result<Callers
             let options =
                 embedded::Options { token_life, base, behind_proxy, ..embedded::Options::default() };
             let embedded = Arc::new(Embedded::new(store, options));
-            let password = config.identity.embedded.admin_password.as_ref().map(|hidden| hidden.0.clone());
-            let is_chosen = password.is_some();
-            let admin =
-                embedded.bootstrap(password).await.context("the first administrator cannot be made")?;
-            if let Some(admin) = admin.as_ref().filter(|_| !is_chosen) {
+            let chosen = config.identity.embedded.admin_password.as_ref().map(|hidden| hidden.0.clone());
+            let is_new = embedded.is_new().await.context("the first administrator cannot be made")?;
+            let pending = match directory {
+                Some(directory) if is_new || directory.has_pending_password() => {
+                    Some(directory.pending_password()?)
+                }
+                Some(_) | None => None,
+            };
+            let is_chosen = chosen.is_some();
+            let admin = embedded.bootstrap(chosen.or(pending.clone())).await;
+            let admin = admin.context("the first administrator cannot be made")?;
+            let first_password = admin.map(|admin| admin.password).or(pending);
+            if let Some(password) = first_password.as_ref().filter(|_| !is_chosen) {
                 // The only time that it is shown. It goes to standard output, not into the log.
-                say(&format!("The administrator is admin, his password {}", admin.password.expose()))?;
+                say(&format!("The administrator is admin, his password {}", password.expose()))?;
             }
-            let first_password = admin.map(|admin| admin.password);
             Ok(Callers { identity: embedded.clone(), embedded: Some(embedded), first_password })
         }
     }
@@ -161,6 +199,7 @@ fn introduce(directory: &Directory, base: &str, first: Option<Secret>, mode: Mod
     let access = Access { base, password: &password };
     directory.write("openrc", &access.openrc())?;
     directory.write("clouds.yaml", &access.clouds())?;
+    directory.forget_pending_password()?;
     say(&format!("Client files are in {}; use them with: source {0}/openrc", directory.path().display()))
 }
 

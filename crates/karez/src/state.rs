@@ -2,10 +2,15 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result, bail};
+use karez_identity::embedded::random_password;
+use karez_model::Secret;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Where the first administrator's password waits for its openrc.
+const PENDING: &str = "first-password";
 
 /// A state directory that is there.
 pub(crate) struct Directory(PathBuf);
@@ -56,6 +61,56 @@ impl Directory {
             fs::rename(&beside, &path)
         };
         save().with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// The password for an administrator who is to be made. It is kept until the openrc has it: a
+    /// start that is cut short in between does not lose the only way in.
+    pub(crate) fn pending_password(&self) -> Result<Secret> {
+        if let Ok(text) = fs::read_to_string(self.0.join(PENDING)) {
+            return Ok(Secret::new(text.trim().to_owned()));
+        }
+        let password = random_password().context("the system has no randomness for a password")?;
+        self.write(PENDING, password.expose())?;
+        Ok(password)
+    }
+
+    /// Whether an earlier start was cut short while it made the administrator.
+    pub(crate) fn has_pending_password(&self) -> bool {
+        self.0.join(PENDING).exists()
+    }
+
+    /// The openrc has the password now.
+    pub(crate) fn forget_pending_password(&self) -> Result<()> {
+        match fs::remove_file(self.0.join(PENDING)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Keeps other servers away from this directory for as long as the file is open.
+    pub(crate) fn lock(&self) -> Result<fs::File> {
+        let path = self.0.join("karez.lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!("another karez runs in {}: stop it, or name another --state-dir", self.0.display())
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
+    /// Puts a new password into the client files that are there.
+    pub(crate) fn replace_password(&self, password: &Secret) -> Result<()> {
+        let Some(old) = self.earlier_password() else { return Ok(()) };
+        for name in ["openrc", "clouds.yaml"] {
+            if let Ok(text) = fs::read_to_string(self.0.join(name)) {
+                self.write(name, &text.replace(&old, password.expose()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The password that an earlier start wrote into the openrc.

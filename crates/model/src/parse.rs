@@ -8,7 +8,7 @@ mod scalar;
 
 use crate::attribute::{Attribute, Field, Post, Preset, Type};
 use crate::object::Changes;
-use crate::{Fault, Kind, Object, Reason, Resource, Value};
+use crate::{Fault, Kind, Object, Reason, Resource, Secret, Value, address};
 use serde_json::{Map, Value as Json};
 
 pub use scalar::{boolean, clip};
@@ -120,15 +120,15 @@ pub fn filter(attribute: &Attribute, text: &str) -> Result<Value, Fault> {
             let number = text.parse().map_err(|_| scalar::not_a_number(attribute, &Json::from(text)))?;
             Ok(Value::Int(number))
         }
+        Type::Mac => Ok(Value::from(address::mac(text).unwrap_or_else(|_| text.to_owned()))),
+        Type::Secret(..) => Ok(Value::Secret(Secret::new(text.to_owned()))),
         Type::Uuid
         | Type::Name(_)
         | Type::Text(_)
         | Type::Line(_)
-        | Type::Secret(..)
         | Type::Enum(_)
         | Type::Address
         | Type::Cidr
-        | Type::Mac
         | Type::Cidrs
         | Type::Texts
         | Type::Anything

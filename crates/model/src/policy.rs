@@ -7,8 +7,8 @@
 mod defaults;
 mod language;
 
-use crate::Caller;
 use crate::caller::Scope;
+use crate::{Caller, Kind};
 use language::{Check, Expression};
 use std::collections::BTreeMap;
 
@@ -57,6 +57,17 @@ impl Policy {
             policy.check_references(name, &mut Vec::new())?;
         }
         Ok(policy)
+    }
+
+    /// The rules that nothing asks for: names that are misspelt, or that belong to other services.
+    /// They are harmless, and worth a warning.
+    #[must_use]
+    pub fn unused(&self) -> Vec<&str> {
+        let referenced: Vec<&str> = self.rules.values().flat_map(Expression::references).collect();
+        let is_built_in = |name: &str| DEFAULTS.iter().any(|(known, ..)| *known == name);
+        let is_unused =
+            |name: &&str| !is_built_in(name) && !referenced.contains(name) && !is_of_attribute(name);
+        self.rules.keys().map(String::as_str).filter(is_unused).collect()
     }
 
     /// Whether the caller may do what the rule of this name is about. A name without a rule of
@@ -108,6 +119,16 @@ impl Policy {
         path.pop();
         Ok(())
     }
+}
+
+/// Whether the rule is about an attribute that only some may set or see: `update_network:shared`.
+fn is_of_attribute(rule: &str) -> bool {
+    let Some((action, attribute)) = rule.split_once(':') else { return false };
+    let Some((verb, member)) = action.split_once('_') else { return false };
+    let resource = Kind::ALL.iter().map(|kind| kind.resource()).find(|resource| resource.member == member);
+    let first = attribute.split(':').next().unwrap_or_default();
+    let attribute = resource.and_then(|resource| resource.attribute(attribute).or(resource.attribute(first)));
+    attribute.is_some_and(|_| matches!(verb, "create" | "update" | "get"))
 }
 
 /// Whether the rule is about doing something, and not one of those that only serve others or are

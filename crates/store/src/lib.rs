@@ -22,7 +22,7 @@ mod tx;
 pub use cache::Stored;
 pub use datum::{Datum, Row};
 pub use error::Error;
-pub use objects::Reseal;
+pub use objects::{Extent, Reseal};
 pub use query::{Direction, Extra, Filter, Page, Query, Sight};
 pub use seal::Keyring;
 pub use store::{Observer, Operation, Options, Store};

@@ -79,6 +79,20 @@ impl Tx<'_> {
         rows.first().map(|row| self.load(kind, row)).transpose()
     }
 
+    /// Keeps an object from being locked, changed in its key or deleted by others until the
+    /// transaction ends, while others may hold it as well.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub fn hold(&mut self, kind: Kind, id: &str) -> Result<(), Error> {
+        let clause = self.connection.dialect().for_key_share;
+        if self.is_write && !clause.is_empty() {
+            let sql = format!("SELECT id FROM {} WHERE id = $1{clause}", kind.resource().table);
+            self.query(&sql, &[Datum::from(id)])?;
+        }
+        Ok(())
+    }
+
     /// The objects that a query asks for, in its order. Going backwards, a page still comes in
     /// forward order.
     ///
@@ -91,11 +105,12 @@ impl Tx<'_> {
     }
 
     /// Like [`Tx::list`], one object after the other: however long the list, only a few of them
-    /// are in memory at a time.
+    /// are in memory at a time. Returns how far the list went, in which objects count that were
+    /// deleted before they could be read: a page that lost one is still a full page.
     ///
     /// # Errors
     /// As [`Error`] says.
-    pub fn each(&mut self, query: &Query, mut visit: impl FnMut(&Arc<Stored>)) -> Result<(), Error> {
+    pub fn each(&mut self, query: &Query, mut visit: impl FnMut(&Arc<Stored>)) -> Result<Extent, Error> {
         let resource = query.kind.resource();
         let (clauses, params) = query.clauses(self.connection.dialect());
         let mut stamps =
@@ -103,12 +118,15 @@ impl Tx<'_> {
         if query.page.as_ref().is_some_and(|page| page.is_reverse) {
             stamps.reverse();
         }
+        let id = |stamp: Option<&Row>| stamp.map(|stamp| stamp.text(0).map(str::to_owned)).transpose();
+        let extent =
+            Extent { count: stamps.len() as u64, first: id(stamps.first())?, last: id(stamps.last())? };
         for stamps in stamps.chunks(CHUNK) {
             for stored in self.chunk(query.kind, stamps)?.iter().flatten() {
                 visit(stored);
             }
         }
-        Ok(())
+        Ok(extent)
     }
 
     /// The objects of some stamps. One that was deleted meanwhile is left out.
@@ -221,6 +239,17 @@ impl Tx<'_> {
     }
 }
 
+/// How far a list went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// How many objects there were.
+    pub count: u64,
+    /// The id of the first.
+    pub first: Option<String>,
+    /// The id of the last.
+    pub last: Option<String>,
+}
+
 /// How many secrets a call of [`Tx::reseal`] has sealed again, and whether more are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reseal {
@@ -274,6 +303,21 @@ impl Tx<'_> {
 }
 
 impl Tx<'_> {
+    /// A sealed secret, when there is any.
+    pub(crate) fn any_secret(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        for resource in Kind::ALL.iter().map(|kind| kind.resource()) {
+            let mut attributes = resource.attributes.iter();
+            let Some(secret) = attributes.find(|attribute| matches!(attribute.ty, Type::Secret(..))) else {
+                continue;
+            };
+            let sql = format!("SELECT {} FROM {} LIMIT 1", secret.column, resource.table);
+            if let Some(row) = self.query_opt(&sql, &[])? {
+                return row.blob(0).map(|sealed| Some(sealed.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+
     /// What the database itself finds wrong with its file, one line a fault. Where the database
     /// does not offer such a check, nothing.
     ///

@@ -9,7 +9,7 @@ use crate::tx::Connection;
 use connection::Remote;
 use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::oneshot;
-use worker::{Mode, Queued};
+use worker::{Mode, Outage, Queued};
 use zeroize::Zeroizing;
 
 /// Connections at most. More of them than the database has cores to serve only makes it slower.
@@ -33,9 +33,10 @@ impl Postgres {
         first.command("COMMIT")?;
         let (queue, arrivals) = mpsc::channel();
         let arrivals = Arc::new(Mutex::new(arrivals));
+        let outage = Outage::default();
         let mut ready = Some(first);
         for number in 0..CONNECTIONS {
-            worker::start(number, config.clone(), Arc::clone(&arrivals), ready.take())?;
+            worker::start(number, config.clone(), outage.clone(), Arc::clone(&arrivals), ready.take())?;
         }
         Ok(Self { queue })
     }

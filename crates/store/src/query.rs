@@ -34,6 +34,8 @@ pub enum Extra {
     OnSubnet(Vec<String>),
     /// Ports with one of these addresses.
     WithAddress(Vec<String>),
+    /// Ports with one of these security groups.
+    InGroup(Vec<String>),
     /// Objects with all of these tags.
     AllTags(Vec<String>),
     /// Objects with any of these tags.
@@ -132,8 +134,13 @@ impl Query {
     /// Without a page the order of creation is the natural one. With pages it is that of the
     /// ids, which stays put while objects come and go.
     fn order(&self) -> Vec<Key> {
-        let mut order: Vec<Key> =
-            self.sort.iter().map(|(attribute, direction)| Key::Attribute(attribute, *direction)).collect();
+        let mut order: Vec<Key> = Vec::with_capacity(self.sort.len() + 1);
+        for (at, (attribute, direction)) in self.sort.iter().enumerate() {
+            // Rows that are equal in a key once are so the second time.
+            if !self.sort[..at].iter().any(|(earlier, _)| earlier.name == attribute.name) {
+                order.push(Key::Attribute(attribute, *direction));
+            }
+        }
         if order.is_empty() && self.page.is_none() {
             order.push(Key::Created);
         }
@@ -224,6 +231,12 @@ impl Clauses {
             Extra::WithAddress(ips) => {
                 let ips = self.params(ips.iter().map(|ip| Datum::from(ip.as_str())));
                 self.and(&format!("id IN (SELECT port_id FROM ip_allocations WHERE ip_address IN ({ips}))"));
+            }
+            Extra::InGroup(ids) => {
+                let ids = self.params(ids.iter().map(|id| Datum::from(id.as_str())));
+                self.and(&format!(
+                    "id IN (SELECT port_id FROM port_security_groups WHERE security_group_id IN ({ids}))"
+                ));
             }
             Extra::AllTags(tags) => self.tags("", tags, " AND "),
             Extra::AnyTag(tags) => self.tags("", tags, " OR "),

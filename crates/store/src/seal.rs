@@ -11,8 +11,8 @@ use aws_lc_rs::digest;
 use karez_model::Secret;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
@@ -25,6 +25,8 @@ const HEAD: usize = 1 + 4 + NONCE_LEN;
 pub struct Keyring {
     path: PathBuf,
     keys: Arc<RwLock<Keys>>,
+    /// The file was made by this process.
+    is_fresh: bool,
 }
 
 /// What the key file held when it was last read, after keys that it held before.
@@ -53,15 +55,40 @@ impl Keyring {
     /// # Errors
     /// [`Error::Sealed`] names the file and what is wrong with it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if !path.exists() {
-            write(path, &[Key::generate()?])?;
+        let is_fresh = !path.exists();
+        if is_fresh {
+            write_new(path, &[Key::generate()?])?;
         }
-        let keyring = Self {
-            path: path.to_owned(),
-            keys: Arc::new(RwLock::new(Keys { all: Vec::new(), stamp: None })),
-        };
+        Ok(Self { is_fresh, ..Self::existing(path)? })
+    }
+
+    /// Reads the key file, which must be there.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] names the file and what is wrong with it.
+    pub fn existing(path: &Path) -> Result<Self, Error> {
+        let keys = Arc::new(RwLock::new(Keys { all: Vec::new(), stamp: None }));
+        let keyring = Self { path: path.to_owned(), keys, is_fresh: false };
         keyring.read_again()?;
         Ok(keyring)
+    }
+
+    /// Refuses keys that cannot open what is stored. A key that was made just now cannot: the file
+    /// that belongs to the database was not found, and the fresh one is removed again.
+    pub(crate) fn check(&self, sealed: &[u8]) -> Result<(), Error> {
+        let file = self.path.display();
+        if self.is_fresh {
+            let _ = fs::remove_file(&self.path);
+            return Err(Error::Sealed(format!(
+                "the key file {file} is not there, and the database holds secrets that are sealed with its keys; put it back"
+            )));
+        }
+        match key_id(sealed) {
+            Some(id) if !self.has(id) => Err(Error::Sealed(format!(
+                "the database holds secrets that are sealed with the key {id:08x}, which the key file {file} does not have; is it another installation's?"
+            ))),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Adds a fresh key to the file. It seals from now on; the others still open.
@@ -219,8 +246,31 @@ fn read(path: &Path) -> Result<Vec<Key>, Error> {
     Ok(keys)
 }
 
+/// Writes a key file where there is none. Of two processes that do so at the same time one keeps
+/// its key, and the other reads that.
+fn write_new(path: &Path, keys: &[Key]) -> Result<(), Error> {
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    save(path, keys, &beside, |beside, path| {
+        let linked = fs::hard_link(beside, path);
+        fs::remove_file(beside)?;
+        match linked {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    })
+}
+
 /// Writes beside the file and renames, so that a crash leaves the old or the new one, whole.
 fn write(path: &Path, keys: &[Key]) -> Result<(), Error> {
+    save(path, keys, &path.with_extension("new"), |beside, path| fs::rename(beside, path))
+}
+
+fn save(
+    path: &Path,
+    keys: &[Key],
+    beside: &Path,
+    put: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+) -> Result<(), Error> {
     let mut text = Zeroizing::new(String::new());
     for key in keys {
         let _ = write!(text, "{:08x} ", key.id);
@@ -229,13 +279,12 @@ fn write(path: &Path, keys: &[Key]) -> Result<(), Error> {
         }
         text.push('\n');
     }
-    let beside = path.with_extension("new");
     let save = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
+        put(beside, path)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::File::open(folder)?.sync_all()?;
         }

@@ -13,7 +13,7 @@ use crate::tx::Connection;
 use connection::Local;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 use writer::Writer;
 
 /// Two more than the cores that the small machines have, so that a reader seldom waits.
@@ -41,8 +41,11 @@ impl Sqlite {
     /// than the read.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&mut dyn Connection) -> T) -> T {
         for reader in &self.readers {
-            if let Ok(mut reader) = reader.try_lock() {
-                return read(&mut *reader);
+            match reader.try_lock() {
+                Ok(mut reader) => return read(&mut *reader),
+                // A use case panicked. Readers have no transaction that it could have left open.
+                Err(TryLockError::Poisoned(reader)) => return read(&mut *reader.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
             }
         }
         let at = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();

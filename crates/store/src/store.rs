@@ -98,6 +98,17 @@ impl Store {
         Ok(Self { backend, shared, observer: Arc::default() })
     }
 
+    /// Refuses to go on without the keys of the secrets that there are.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] names the key file that is missing or another installation's.
+    pub async fn check_key(&self) -> Result<(), Error> {
+        match self.read(|tx| tx.any_secret()).await? {
+            Some(sealed) => self.shared.keyring.check(&sealed),
+            None => Ok(()),
+        }
+    }
+
     /// Has each call from now on reported. Only the first observer counts.
     pub fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);

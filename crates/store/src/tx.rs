@@ -25,6 +25,8 @@ pub(crate) struct Dialect {
     /// Added to LOCK TABLE so that nobody else writes to it until the transaction ends, and who has
     /// written to it is waited for. Nothing where there is one writer at a time.
     pub exclude_writers: &'static str,
+    /// Added to a SELECT so that others may do the same and may not do the above.
+    pub for_key_share: &'static str,
     /// Added to a text column so that it sorts by code points on both.
     pub collate: &'static str,
     /// The type of bytes.

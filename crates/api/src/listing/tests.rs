@@ -119,8 +119,8 @@ proptest! {
             return Ok(());
         };
         let (first, last) = (Some("first & foremost".to_owned()), Some("last/ü".to_owned()));
-        let listed = Listed { count: limit - rest, first: first.clone(), last: last.clone(), ..Listed::default() };
-        let links = listing.links(&request, &listed).expect("links of a page");
+        let extent = Extent { count: limit - rest, first: first.clone(), last: last.clone() };
+        let links = listing.links(&request, &extent).expect("links of a page");
         for link in links.as_array().expect("a list") {
             let there = Listing::read(kind, &followed(link)).expect("a list");
             let is_previous = link["rel"] == "previous";
@@ -135,8 +135,8 @@ proptest! {
 fn a_full_page_in_the_middle_leads_both_ways() {
     let request = request(vec![("limit".into(), "2".into()), ("marker".into(), "x".into())]);
     let listing = Listing::read(Kind::IkePolicy, &request).expect("a list");
-    let listed = Listed { count: 2, first: Some("a".into()), last: Some("b".into()), ..Listed::default() };
-    let links = listing.links(&request, &listed).expect("links of a page");
+    let extent = Extent { count: 2, first: Some("a".into()), last: Some("b".into()) };
+    let links = listing.links(&request, &extent).expect("links of a page");
     assert_eq!(
         links,
         json!([

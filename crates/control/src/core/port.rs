@@ -69,6 +69,12 @@ pub(crate) fn before_update(
     if new.opt_text("mac_address").is_none() {
         new.set("mac_address", old.text("mac_address"));
     }
+    if is_given("port_security_enabled") || is_given("allowed_address_pairs") {
+        let network = context.existing(Kind::Network, old.text("network_id"))?;
+        if !is_at_home(context, &network) {
+            check_guise("update", new)?;
+        }
+    }
     if is_given("device_id") || is_given("device_owner") {
         check_device(context, "update", new)?;
     }
@@ -154,6 +160,17 @@ fn check_rights(
     }
     if port.opt_text("mac_address").is_some() {
         return Err(not_authorized("create_port:mac_address"));
+    }
+    check_guise("create", port)
+}
+
+/// What would let a port pass for others on the network is for those whose network it is.
+fn check_guise(action: &str, port: &Object) -> Result<(), Failure> {
+    if !port.flag("port_security_enabled") {
+        return Err(not_authorized(&format!("{action}_port:port_security_enabled")));
+    }
+    if port.json("allowed_address_pairs").as_array().is_some_and(|pairs| !pairs.is_empty()) {
+        return Err(not_authorized(&format!("{action}_port:allowed_address_pairs")));
     }
     Ok(())
 }

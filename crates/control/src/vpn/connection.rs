@@ -1,10 +1,9 @@
 //! IPsec site connections.
 
-use super::{guard, selectors, service};
+use super::{selectors, service};
 use crate::context::{Context, not_found};
 use crate::resolve::{Peer, Peers};
 use crate::{Failure, Status};
-use karez_model::object::Changes;
 use karez_model::{Kind, Object, Reason};
 use std::net::IpAddr;
 
@@ -18,6 +17,9 @@ pub(crate) fn before_create(
     if context.tx.get(Kind::VpnService, service_id)?.is_none() {
         return Err(not_found(Kind::VpnService, service_id));
     }
+    // Held, so that they stay what was checked until the connection refers to them.
+    context.tx.hold(Kind::IpsecPolicy, connection.text("ipsecpolicy_id"))?;
+    context.tx.hold(Kind::IkePolicy, connection.text("ikepolicy_id"))?;
     let policy = context.visible(Kind::IpsecPolicy, connection.text("ipsecpolicy_id"))?;
     if policy.text("transform_protocol") == "ah-esp" {
         return Err(Failure::fault(
@@ -37,17 +39,15 @@ pub(crate) fn before_create(
     Ok(())
 }
 
-/// Checks the connection as it would be after the change.
+/// Checks the connection as it would be after the change. `peers` has the peer's address only when
+/// it is to change.
 pub(crate) fn before_update(
     context: &mut Context<'_, '_>,
-    new: &mut Object,
-    changes: &Changes,
+    new: &Object,
     peers: &Peers,
 ) -> Result<(), Failure> {
     let service = context.existing(Kind::VpnService, new.text("vpnservice_id"))?;
-    let keeps_peer = changes.get(new.resource(), "peer_address").is_none();
-    let none = Peers::default();
-    check(context, new, &service, if keeps_peer { &none } else { peers })
+    check(context, new, &service, peers)
 }
 
 /// Something about the connection has changed: the router's node has work.
@@ -126,15 +126,4 @@ fn check_peer(
             router.id()
         ),
     ))
-}
-
-/// Locks the router of a connection whose local subnets come from a group, so that none of them
-/// is taken from the router at the same time, and checks that they are on it.
-pub(super) fn check_local_subnets(
-    context: &mut Context<'_, '_>,
-    router_id: &str,
-    subnets: &[String],
-) -> Result<(), Failure> {
-    context.tx.lock(Kind::Router, router_id)?;
-    subnets.iter().try_for_each(|subnet| guard::check_connected(context, router_id, subnet))
 }

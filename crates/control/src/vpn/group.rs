@@ -82,7 +82,7 @@ fn subnet(context: &mut Context<'_, '_>, endpoint: &Json) -> Result<Json, Failur
 /// Endpoints of the other types are kept as they come: nothing uses them yet.
 fn text(endpoint: &Json) -> Result<Json, Failure> {
     match endpoint {
-        Json::String(text) if text.len() <= 255 => Ok(endpoint.clone()),
+        Json::String(text) if text.chars().count() <= 255 => Ok(endpoint.clone()),
         Json::Number(number) => Ok(Json::from(number.to_string())),
         Json::String(_) | Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
             Err(invalid(endpoint, "must be a text of at most 255 characters"))

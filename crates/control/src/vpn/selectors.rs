@@ -1,6 +1,6 @@
 //! What a connection joins: local subnets and peer CIDRs, given in one of two ways.
 
-use super::connection;
+use super::guard;
 use crate::Failure;
 use crate::context::Context;
 use karez_model::address;
@@ -92,7 +92,7 @@ fn by_groups(
     let peer = context.visible(Kind::EndpointGroup, peer)?;
     check_type(&local, "local_ep_group_id", "subnet")?;
     let subnets: Vec<String> = local.texts("endpoints").map(str::to_owned).collect();
-    connection::check_local_subnets(context, service.text("router_id"), &subnets)?;
+    check_local_subnets(context, service.text("router_id"), &subnets)?;
     let mut cidrs = Vec::with_capacity(subnets.len());
     for subnet in &subnets {
         cidrs.push(context.existing(Kind::Subnet, subnet)?.text("cidr").to_owned());
@@ -107,6 +107,17 @@ const GROUPS: [&str; 2] = ["local_ep_group_id", "peer_ep_group_id"];
 
 fn given_groups(connection: &Object) -> Vec<&'static str> {
     GROUPS.into_iter().filter(|name| connection.opt_text(name).is_some()).collect()
+}
+
+/// Locks the router of a connection whose local subnets come from a group, so that none of them
+/// is taken from the router at the same time, and checks that they are on it.
+fn check_local_subnets(
+    context: &mut Context<'_, '_>,
+    router_id: &str,
+    subnets: &[String],
+) -> Result<(), Failure> {
+    context.tx.lock(Kind::Router, router_id)?;
+    subnets.iter().try_for_each(|subnet| guard::check_connected(context, router_id, subnet))
 }
 
 fn check_type(group: &Object, attribute: &str, wanted: &str) -> Result<(), Failure> {

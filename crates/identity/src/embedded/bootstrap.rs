@@ -49,6 +49,53 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Whether there is no user yet, so that the next [`Embedded::bootstrap`] makes the first
+    /// administrator.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        Ok(self.store.read(has_no_user).await?)
+    }
+
+    /// Gives the user `admin` a new random password, enables him and gives him back his role, for
+    /// an operator who has lost the way in. His tokens end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user, [`Error::Unavailable`] when the database is
+    /// away.
+    pub async fn reset_admin(&self) -> Result<Secret, Error> {
+        let password =
+            random_password().ok_or_else(|| Error::Bug("no randomness for a password".to_owned()))?;
+        let hash = self.hasher.hash(password.clone()).await?;
+        let now = self.options.clock.now();
+        self.change(move |tx| restore_admin(tx, &hash, now)).await?;
+        Ok(password)
+    }
+}
+
+/// A random password of 43 characters; none when the system has no randomness.
+#[must_use]
+pub fn random_password() -> Option<Secret> {
+    token::generate()
+}
+
+fn restore_admin(tx: &mut Tx<'_>, hash: &str, now: i64) -> Result<(), Error> {
+    let find = "SELECT id FROM users WHERE name = $1";
+    let user = tx.query_opt(find, &[ADMIN.into()])?;
+    let user = user.ok_or_else(|| Error::NotFound(format!("There is no user {ADMIN}.")))?.text(0)?.to_owned();
+    let update = "UPDATE users SET password_hash = $2, enabled = 1, updated_at = $3 WHERE id = $1";
+    tx.execute(update, &[user.as_str().into(), hash.into(), now.into()])?;
+    tx.execute("DELETE FROM tokens WHERE user_id = $1", &[user.as_str().into()])?;
+    let mut targets = vec![Target::Domain(domain::ID.to_owned()), Target::System];
+    let find = "SELECT id FROM projects WHERE name = $1";
+    if let Some(project) = tx.query_opt(find, &[ADMIN.into()])? {
+        targets.push(Target::Project(project.text(0)?.to_owned()));
+    }
+    assign_admin(tx, &user, targets)
+}
+
 fn has_no_user(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(tx.query_opt("SELECT id FROM users LIMIT 1", &[])?.is_none())
 }
@@ -95,16 +142,22 @@ fn make_admin(tx: &mut Tx<'_>, hash: &str, now: i64) -> Result<Option<(String, S
         ("password_hash", hash.into()),
     ];
     objects::insert(tx, &USERS, &user_id, &user, now)?;
+    let targets =
+        vec![Target::Project(project_id.clone()), Target::Domain(domain::ID.to_owned()), Target::System];
+    assign_admin(tx, &user_id, targets)?;
+    Ok(Some((user_id, project_id)))
+}
+
+fn assign_admin(tx: &mut Tx<'_>, user_id: &str, targets: Vec<Target>) -> Result<(), Error> {
     let roles = objects::select(tx, &ROLES, "name = $1", &[ADMIN.into()])?;
     let role_id = roles.first().and_then(|role| role["id"].as_str()).unwrap_or_default();
-    let targets =
-        [Target::Project(project_id.clone()), Target::Domain(domain::ID.to_owned()), Target::System];
     for target in targets {
-        let [user, kind, target] = target.params_with(&user_id);
+        let [user, kind, target] = target.params_with(user_id);
         tx.execute(
-            "INSERT INTO role_assignments (user_id, target_kind, target_id, role_id) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO role_assignments (user_id, target_kind, target_id, role_id) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
             &[user, kind, target, role_id.into()],
         )?;
     }
-    Ok(Some((user_id, project_id)))
+    Ok(())
 }

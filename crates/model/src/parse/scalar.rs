@@ -65,7 +65,7 @@ pub(super) fn value(attribute: &Attribute, json: &Json) -> Result<Value, Fault> 
             if is_name && text.trim() != text {
                 return Err(wrong(attribute, json, "it must not begin or end with white space"));
             }
-            if !matches!(attribute.ty, Type::Text(_)) && text.chars().any(char::is_control) {
+            if !matches!(attribute.ty, Type::Text(_)) && !text.chars().all(is_printable) {
                 return Err(wrong(attribute, json, "it must be one line of printable characters"));
             }
             Ok(Value::from(text))
@@ -108,6 +108,16 @@ pub(super) fn field(attribute: &Attribute, field: &Field, json: &Json) -> Result
         }
         _ => Err(Fault::bad_request(format!("{name} cannot be set"))),
     }
+}
+
+/// What a person can see on one line: no control or format characters, no separators but the space,
+/// as Python's `isprintable` has it for the characters in use.
+fn is_printable(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character,
+            '\u{a0}' | '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{1680}' | '\u{180e}'
+            | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{3000}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A list in the order given. One bare value counts as a list of one.

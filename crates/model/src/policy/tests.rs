@@ -76,3 +76,14 @@ fn an_administrator_of_the_system_does_nothing_in_projects() {
     }
     assert!(policy().allows("get_extension", &system, Target::default()));
 }
+
+#[test]
+fn a_misspelt_rule_is_told_and_one_that_others_refer_to_is_not() {
+    let rules = [
+        ("create_ikpolicy", "!"),
+        ("vpn_admin", "role:vpn_admin"),
+        ("create_ikepolicy", "rule:vpn_admin"),
+        ("update_network:shared", "@"),
+    ];
+    assert_eq!(Policy::new(rules).expect("rules").unused(), ["create_ikpolicy"]);
+}

@@ -114,6 +114,7 @@ impl Connection for Remote {
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: " FOR UPDATE",
+            for_key_share: " FOR KEY SHARE",
             exclude_writers: " IN SHARE ROW EXCLUSIVE MODE",
             collate: " COLLATE \"C\"",
             bytes: " BYTEA",

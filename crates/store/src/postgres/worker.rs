@@ -1,11 +1,14 @@
 //! The threads that serve the queue.
 
+#![allow(clippy::disallowed_methods, reason = "how long the database has been away is told by the clock")]
+
 use super::connection::Remote;
 use crate::Error;
 use crate::store::{ATTEMPTS, Job, Verdict};
 use postgres::Config;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Whether a use case needs a transaction.
@@ -23,24 +26,49 @@ pub(super) struct Queued {
 
 type Arrivals = Arc<Mutex<mpsc::Receiver<Queued>>>;
 
+/// How long nobody tries again to connect after somebody could not: those who wait in the queue
+/// get their answer at once instead of one time-out after the other.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// When the database was last found to be away.
+#[derive(Clone, Default)]
+pub(super) struct Outage(Arc<Mutex<Option<(Instant, Error)>>>);
+
+impl Outage {
+    fn connect(&self, config: &Config) -> Result<Remote, Error> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, error)) = known.filter(|(since, _)| since.elapsed() < PAUSE) {
+            return Err(error);
+        }
+        Remote::connect(config).inspect_err(|error| {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), error.clone()));
+        })
+    }
+}
+
 pub(super) fn start(
     number: usize,
     config: Config,
+    outage: Outage,
     arrivals: Arrivals,
     remote: Option<Remote>,
 ) -> Result<(), Error> {
     std::thread::Builder::new()
         .name(format!("postgres-{number}"))
-        .spawn(move || serve(&config, &arrivals, remote))
+        .spawn(move || serve(&config, &outage, &arrivals, remote))
         .map_err(|error| Error::Unavailable(format!("no thread for the database: {error}")))?;
     Ok(())
 }
 
-fn serve(config: &Config, arrivals: &Arrivals, mut remote: Option<Remote>) {
+fn serve(config: &Config, outage: &Outage, arrivals: &Arrivals, mut remote: Option<Remote>) {
     loop {
         let next = arrivals.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut queued) = next else { return };
-        let result = catch_unwind(AssertUnwindSafe(|| attend(config, &mut remote, &mut queued)));
+        if queued.done.is_closed() {
+            // Who asked for it has gone before it was begun.
+            continue;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| attend(config, outage, &mut remote, &mut queued)));
         let result = result.unwrap_or_else(|_| {
             remote = None;
             Err(Error::Bug("a use case panicked".into()))
@@ -51,12 +79,17 @@ fn serve(config: &Config, arrivals: &Arrivals, mut remote: Option<Remote>) {
 
 /// Runs the job, on a new connection when the old one has gone. A connection that turns out to be
 /// dead before the job has begun is replaced at once, so that a restarted database goes unnoticed.
-fn attend(config: &Config, remote: &mut Option<Remote>, queued: &mut Queued) -> Result<(), Error> {
+fn attend(
+    config: &Config,
+    outage: &Outage,
+    remote: &mut Option<Remote>,
+    queued: &mut Queued,
+) -> Result<(), Error> {
     for attempt in 1..=ATTEMPTS {
         let was_open = remote.is_some();
         let connection = match remote {
             Some(connection) => connection,
-            None => remote.insert(Remote::connect(config)?),
+            None => remote.insert(outage.connect(config)?),
         };
         let outcome = once(connection, queued);
         let is_closed = connection.is_closed();

@@ -71,6 +71,7 @@ impl Connection for Local {
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: "",
+            for_key_share: "",
             exclude_writers: "",
             collate: "",
             bytes: " BLOB",

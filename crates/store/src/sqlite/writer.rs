@@ -42,6 +42,15 @@ fn write_all(mut local: Local, arrivals: &mpsc::Receiver<Queued>) {
     while let Ok(first) = arrivals.recv() {
         let mut batch = vec![first];
         batch.extend(arrivals.try_iter().take(BATCH - 1));
+        // Who asked for it has gone before it was begun.
+        batch.retain(|queued| !queued.done.is_closed());
+        // Another process holds the database for longer than we wait: it would for each of them.
+        if let Err(error) = local.command("BEGIN IMMEDIATE") {
+            for queued in batch {
+                let _ = queued.done.send(Err(error.clone()));
+            }
+            continue;
+        }
         if together(&mut local, &mut batch).is_ok() {
             for queued in batch {
                 let _ = queued.done.send(Ok(()));
@@ -51,16 +60,16 @@ fn write_all(mut local: Local, arrivals: &mpsc::Receiver<Queued>) {
         // One of them, or the disk, broke the whole transaction: let each stand alone, so that
         // only those that cannot be done are refused.
         for mut queued in batch {
-            let result = together(&mut local, std::slice::from_mut(&mut queued));
+            let result = local.command("BEGIN IMMEDIATE");
+            let result = result.and_then(|()| together(&mut local, std::slice::from_mut(&mut queued)));
             let _ = queued.done.send(result);
         }
     }
 }
 
-/// Runs the batch in one transaction, each job in a savepoint. After an error nothing of it is
-/// kept.
+/// Runs the batch in the transaction that has begun, each job in a savepoint, and ends it. After an
+/// error nothing of it is kept.
 fn together(local: &mut Local, batch: &mut [Queued]) -> Result<(), Error> {
-    local.command("BEGIN IMMEDIATE")?;
     let result = batch.iter_mut().try_for_each(|queued| guarded(local, &mut queued.job));
     let result = result.and_then(|()| local.command("COMMIT"));
     roll_back(local);

@@ -80,7 +80,7 @@ pub fn revisions_of_a_node_go_up_by_one_with_each_write(ground: &Ground) {
         let watcher = scope.spawn(|| {
             let mut last = 0;
             while !is_done.load(SeqCst) {
-                let now = block_on(ground.store.read(|tx| desired(tx))).expect("read");
+                let now = block_on(ground.store.read(desired)).expect("read");
                 assert!(now >= last, "{last} was followed by {now}");
                 last = now;
             }
@@ -116,7 +116,7 @@ pub fn revisions_of_a_node_go_up_by_one_with_each_write(ground: &Ground) {
 pub fn a_router_without_a_node_has_nothing_to_count(ground: &Ground) {
     placed_router(ground);
     assert!(!ground.write(|tx| tx.bump_router("another")).expect("written"));
-    assert_eq!(ground.read(|tx| desired(tx)).expect("read"), 0);
+    assert_eq!(ground.read(desired).expect("read"), 0);
 }
 
 pub fn readers_see_whole_rows_while_others_write(ground: &Ground) {

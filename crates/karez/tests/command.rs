@@ -1,0 +1,12 @@
+//! The `karez` command as its users meet it.
+
+#![allow(clippy::disallowed_methods, reason = "a plain client is waited for in real time")]
+
+mod support;
+
+mod command {
+    pub mod configuration;
+    pub mod links;
+    pub mod tls;
+    pub mod up;
+}
