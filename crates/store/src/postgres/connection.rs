@@ -181,7 +181,7 @@ fn failed(error: &postgres::Error) -> Error {
         SqlState::UNIQUE_VIOLATION => Error::Unique(message),
         SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => Error::Reference(message),
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Error::Stale,
-        code if ["08", "53", "57", "58", "55"].contains(&&code.code()[..2]) => Error::Unavailable(message),
+        code if ["08", "25", "53", "55", "57", "58"].contains(&&code.code()[..2]) => Error::Unavailable(message),
         _ => Error::Bug(message),
     }
 }
