@@ -70,6 +70,18 @@ impl Context<'_, '_> {
         Ok(rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<_, _>>()?)
     }
 
+    /// Refuses when the SELECT finds ids; the message is made of them.
+    pub(crate) fn refuse_if_found(
+        &mut self,
+        sql: &str,
+        params: &[Datum],
+        reason: Reason,
+        message: impl FnOnce(&str) -> String,
+    ) -> Result<(), Failure> {
+        let found = self.column(sql, params)?;
+        if found.is_empty() { Ok(()) } else { Err(Failure::fault(reason, message(&found.join(", ")))) }
+    }
+
     fn features(&mut self, object: &Object) -> Result<(bool, bool), Failure> {
         if object.kind() == Kind::Subnet && Some(object.project_id()) != self.caller.project_id() {
             let network = self.tx.get(Kind::Network, object.text("network_id"))?;

@@ -80,25 +80,19 @@ pub(crate) fn before_delete(context: &mut Context<'_, '_>, object: &Object) -> R
         return check_unbound(context, object);
     }
     let id = [Datum::from(object.id())];
-    let users = context.column("SELECT id FROM vpnservices WHERE flavor_id = $1 ORDER BY id LIMIT 5", &id)?;
-    if !users.is_empty() {
-        let message =
-            format!("The flavor {} is used by the VPN service(s) {}", object.id(), users.join(", "));
-        return Err(Failure::fault(Reason::FlavorInUse, message));
-    }
+    let sql = "SELECT id FROM vpnservices WHERE flavor_id = $1 ORDER BY id LIMIT 5";
+    context.refuse_if_found(sql, &id, Reason::FlavorInUse, |users| {
+        format!("The flavor {} is used by the VPN service(s) {users}", object.id())
+    })?;
     context.tx.execute("DELETE FROM flavor_service_profiles WHERE flavor_id = $1", &id)?;
     Ok(())
 }
 
 fn check_unbound(context: &mut Context<'_, '_>, profile: &Object) -> Result<(), Failure> {
     let sql = "SELECT flavor_id FROM flavor_service_profiles WHERE service_profile_id = $1 ORDER BY flavor_id LIMIT 5";
-    let flavors = context.column(sql, &[Datum::from(profile.id())])?;
-    if flavors.is_empty() {
-        return Ok(());
-    }
-    let message =
-        format!("The service profile {} is bound to the flavor(s) {}", profile.id(), flavors.join(", "));
-    Err(Failure::fault(Reason::ServiceProfileInUse, message))
+    context.refuse_if_found(sql, &[Datum::from(profile.id())], Reason::ServiceProfileInUse, |flavors| {
+        format!("The service profile {} is bound to the flavor(s) {flavors}", profile.id())
+    })
 }
 
 impl Control {

@@ -46,18 +46,12 @@ pub(crate) fn after_create(context: &mut Context<'_, '_>, group: Object) -> Resu
 pub(crate) fn before_delete(context: &mut Context<'_, '_>, group: &Object) -> Result<(), Failure> {
     let sql = "SELECT id FROM ipsec_site_connections
         WHERE local_ep_group_id = $1 OR peer_ep_group_id = $1 ORDER BY id LIMIT 5";
-    let users = context.column(sql, &[Datum::from(group.id())])?;
-    if users.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::fault(
-        Reason::EndpointGroupInUse,
+    context.refuse_if_found(sql, &[Datum::from(group.id())], Reason::EndpointGroupInUse, |users| {
         format!(
-            "The endpoint group {} is used by the connection(s) {}; give them another group or delete them first",
-            group.id(),
-            users.join(", ")
-        ),
-    ))
+            "The endpoint group {} is used by the connection(s) {users}; give them another group or delete them first",
+            group.id()
+        )
+    })
 }
 
 fn cidr(endpoint: &Json) -> Result<Json, Failure> {

@@ -31,68 +31,45 @@ pub(crate) fn router_interface(
     subnet_id: &str,
 ) -> Result<(), Failure> {
     let params = [Datum::from(router.id()), Datum::from(subnet_id)];
-    let services = context
-        .column("SELECT id FROM vpnservices WHERE router_id = $1 AND subnet_id = $2 ORDER BY id", &params)?;
-    if !services.is_empty() {
-        return Err(Failure::fault(
-            Reason::SubnetInUseByVPNService,
-            format!(
-                "The subnet {subnet_id} is used by the VPN service(s) {}; delete them first",
-                services.join(", ")
-            ),
-        ));
-    }
-    let connections = context.column(
+    context.refuse_if_found(
+        "SELECT id FROM vpnservices WHERE router_id = $1 AND subnet_id = $2 ORDER BY id",
+        &params,
+        Reason::SubnetInUseByVPNService,
+        |services| {
+            format!("The subnet {subnet_id} is used by the VPN service(s) {services}; delete them first")
+        },
+    )?;
+    context.refuse_if_found(
         "SELECT id FROM ipsec_site_connections
          WHERE vpnservice_id IN (SELECT id FROM vpnservices WHERE router_id = $1)
          AND local_ep_group_id IN (SELECT endpoint_group_id FROM endpoint_group_subnets WHERE subnet_id = $2)
          ORDER BY id",
         &params,
-    )?;
-    if connections.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::fault(
         Reason::SubnetInUseByIPsecSiteConnection,
-        format!(
-            "The subnet {subnet_id} is a local endpoint of the connection(s) {}; delete them first",
-            connections.join(", ")
-        ),
-    ))
+        |users| {
+            format!(
+                "The subnet {subnet_id} is a local endpoint of the connection(s) {users}; delete them first"
+            )
+        },
+    )
 }
 
 /// Refuses what a router must not lose while it has VPN services: gateway, or itself.
 pub(crate) fn gateway(context: &mut Context<'_, '_>, router: &Object) -> Result<(), Failure> {
-    let services = context
-        .column("SELECT id FROM vpnservices WHERE router_id = $1 ORDER BY id", &[Datum::from(router.id())])?;
-    if services.is_empty() {
-        return Ok(());
-    }
-    let plural = if services.len() == 1 { "" } else { "s" };
-    Err(Failure::fault(
-        Reason::RouterInUse,
+    let sql = "SELECT id FROM vpnservices WHERE router_id = $1 ORDER BY id";
+    context.refuse_if_found(sql, &[Datum::from(router.id())], Reason::RouterInUse, |services| {
+        let plural = if services.contains(',') { "s" } else { "" };
         format!(
-            "Router {} is currently used by VPN service{plural} ({}); delete them first",
-            router.id(),
-            services.join(", ")
-        ),
-    ))
+            "Router {} is currently used by VPN service{plural} ({services}); delete them first",
+            router.id()
+        )
+    })
 }
 
 /// Refuses to delete a subnet that is an endpoint of a group.
 pub(crate) fn subnet(context: &mut Context<'_, '_>, subnet_id: &str) -> Result<(), Failure> {
-    let groups = context.column(
-        "SELECT endpoint_group_id FROM endpoint_group_subnets WHERE subnet_id = $1 ORDER BY endpoint_group_id",
-        &[Datum::from(subnet_id)],
-    )?;
-    if groups.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::fault(
-        Reason::SubnetInUse,
-        format!(
-            "The subnet {subnet_id} is used by the endpoint group(s) {}; delete them first",
-            groups.join(", ")
-        ),
-    ))
+    let sql = "SELECT endpoint_group_id FROM endpoint_group_subnets WHERE subnet_id = $1 ORDER BY endpoint_group_id";
+    context.refuse_if_found(sql, &[Datum::from(subnet_id)], Reason::SubnetInUse, |groups| {
+        format!("The subnet {subnet_id} is used by the endpoint group(s) {groups}; delete them first")
+    })
 }

@@ -36,17 +36,11 @@ pub(crate) fn check_unused(context: &mut Context<'_, '_>, policy: &Object) -> Re
         _ => ("ipsecpolicy_id", Reason::IPsecPolicyInUse),
     };
     let sql = format!("SELECT id FROM ipsec_site_connections WHERE {column} = $1 ORDER BY id LIMIT 5");
-    let users = context.column(&sql, &[Datum::from(policy.id())])?;
-    if users.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::fault(
-        reason,
+    context.refuse_if_found(&sql, &[Datum::from(policy.id())], reason, |users| {
         format!(
-            "The {} {} is used by the connection(s) {}; create another policy and connection, then delete these",
+            "The {} {} is used by the connection(s) {users}; create another policy and connection, then delete these",
             policy.resource().member,
-            policy.id(),
-            users.join(", ")
-        ),
-    ))
+            policy.id()
+        )
+    })
 }

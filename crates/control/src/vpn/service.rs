@@ -36,18 +36,9 @@ pub(crate) fn touch(context: &mut Context<'_, '_>, service: Object) -> Result<Ob
 
 pub(crate) fn before_delete(context: &mut Context<'_, '_>, service: &Object) -> Result<(), Failure> {
     let sql = "SELECT id FROM ipsec_site_connections WHERE vpnservice_id = $1 ORDER BY id LIMIT 5";
-    let users = context.column(sql, &[Datum::from(service.id())])?;
-    if users.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::fault(
-        Reason::VPNServiceInUse,
-        format!(
-            "The vpnservice {} still has the connection(s) {}; delete them first",
-            service.id(),
-            users.join(", ")
-        ),
-    ))
+    context.refuse_if_found(sql, &[Datum::from(service.id())], Reason::VPNServiceInUse, |users| {
+        format!("The vpnservice {} still has the connection(s) {users}; delete them first", service.id())
+    })
 }
 
 /// The router's gateway has other addresses: its services show them, and its node has work.
