@@ -1,6 +1,5 @@
 //! Those who look on while the storm rages: one counts what quotas limit, one reads the node's
-//! revision, and one does what an agent would do, since only what has left PENDING_CREATE can be
-//! changed.
+//! revision, and one sets statuses as an agent's reports would, behind the server's back.
 
 use super::ground::Ground;
 use super::project::Project;
