@@ -24,21 +24,11 @@ pub(crate) fn run(database: &mut dyn Connection, now: i64) -> Result<(), Error> 
         )));
     }
     for (name, sql) in STEPS.iter().filter(|(name, _)| !applied.iter().any(|step| step == name)) {
-        for statement in statements(sql) {
-            database.execute(&database.dialect().translate(&statement), &[])?;
-        }
+        database.batch(&database.dialect().translate(sql))?;
         database.execute(
             "INSERT INTO schema_steps (name, applied_at) VALUES ($1, $2)",
             &[Datum::from(*name), Datum::from(now)],
         )?;
     }
     Ok(())
-}
-
-/// The statements of a step: each ends with a semicolon at the end of a line. Comments are left
-/// out.
-fn statements(sql: &str) -> Vec<String> {
-    let code: Vec<&str> = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-    let code = code.join("\n") + "\n";
-    code.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
 }

@@ -12,6 +12,9 @@ pub(crate) trait Connection {
     /// Runs SQL and returns how many rows it changed.
     fn execute(&mut self, sql: &str, params: &[Datum]) -> Result<u64, Error>;
 
+    /// Runs several statements without parameters.
+    fn batch(&mut self, sql: &str) -> Result<(), Error>;
+
     /// The words that differ between the databases.
     fn dialect(&self) -> Dialect;
 }

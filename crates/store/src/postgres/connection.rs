@@ -111,6 +111,12 @@ impl Connection for Remote {
         changed
     }
 
+    fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        let done = self.command(sql);
+        self.has_failed |= done.is_err();
+        done
+    }
+
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: " FOR UPDATE",
@@ -181,7 +187,9 @@ fn failed(error: &postgres::Error) -> Error {
         SqlState::UNIQUE_VIOLATION => Error::Unique(message),
         SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => Error::Reference(message),
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Error::Stale,
-        code if ["08", "25", "53", "55", "57", "58"].contains(&&code.code()[..2]) => Error::Unavailable(message),
+        code if ["08", "25", "53", "55", "57", "58"].contains(&&code.code()[..2]) => {
+            Error::Unavailable(message)
+        }
         _ => Error::Bug(message),
     }
 }

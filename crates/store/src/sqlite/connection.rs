@@ -68,6 +68,10 @@ impl Connection for Local {
         Ok(changed as u64)
     }
 
+    fn batch(&mut self, sql: &str) -> Result<(), Error> {
+        self.connection.execute_batch(sql).map_err(failed)
+    }
+
     fn dialect(&self) -> Dialect {
         Dialect {
             for_update: "",
