@@ -100,6 +100,11 @@ impl Api {
         response
     }
 
+    /// The answer to a request whose handler is no more.
+    pub(crate) fn failed() -> Response<Body> {
+        error::answer(&Failure::Store(karez_store::Error::Bug("a handler panicked".into()))).into_response()
+    }
+
     async fn route(&self, parts: Parts, body: Body, id: &str) -> (String, Response<Body>) {
         let path = parts.uri.path();
         let is_get = parts.method == Method::GET;

@@ -12,7 +12,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// A text that is shared rather than copied into each label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +58,13 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Durations<RouteLabels>,
     objects: Family<ObjectLabels, Gauge>,
+    /// When the objects were last counted.
+    counted: Mutex<Option<Instant>>,
 }
+
+/// How long a count of all objects is good enough: it reads every table, and asking for it needs no
+/// token.
+const COUNT_LIFE: Duration = Duration::from_secs(5);
 
 impl Metrics {
     pub(crate) fn new(control: &Control) -> Self {
@@ -80,7 +87,7 @@ impl Metrics {
             };
             store.get_or_create(&StoreLabels { backend, operation }).observe(elapsed.as_secs_f64());
         }));
-        Self { registry, requests, durations, objects }
+        Self { registry, requests, durations, objects, counted: Mutex::new(None) }
     }
 
     /// Counts an answered request. Methods other than the usual ones share one label.
@@ -100,19 +107,38 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
     }
 
-    /// Everything, as a scraper wants it. Objects are counted now.
+    /// Everything, as a scraper wants it.
     pub(crate) async fn encode(&self, control: &Control) -> Result<String, karez_control::Failure> {
-        let census = control.census().await?;
-        self.objects.clear();
-        for (kind, status, count) in census {
-            self.objects.get_or_create(&ObjectLabels { kind, status }).set(count);
-        }
+        self.count_objects(control).await?;
         let mut out = String::with_capacity(16 << 10);
         if encode(&mut out, &self.registry).is_err() {
             tracing::error!("the metrics cannot be written");
         }
         Ok(out)
     }
+}
+
+impl Metrics {
+    /// Counts the objects, unless that was done a moment ago. Scrapers that come together wait for
+    /// one count.
+    async fn count_objects(&self, control: &Control) -> Result<(), karez_control::Failure> {
+        let mut counted = self.counted.lock().await;
+        if counted.is_some_and(|at| at.elapsed() < COUNT_LIFE) {
+            return Ok(());
+        }
+        let census = control.census().await?;
+        self.objects.clear();
+        for (kind, status, count) in census {
+            self.objects.get_or_create(&ObjectLabels { kind, status }).set(count);
+        }
+        *counted = Some(now());
+        Ok(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the age of a count is told by the clock")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// From 50 µs to about 6.5 s, each twice the one before.

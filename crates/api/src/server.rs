@@ -170,7 +170,7 @@ impl Connection {
             let api = Arc::clone(&api);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            async move { Ok::<_, Infallible>(api.answer(request).await) }
+            async move { Ok::<_, Infallible>(answer(api, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -185,6 +185,19 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
         quietly(connection.await);
     }
+}
+
+/// A change that has begun is seen through, and leaves its line in the log, even when the client
+/// breaks off.
+async fn answer(api: Arc<Api>, request: http::Request<Body>) -> http::Response<Body> {
+    if request.method() == http::Method::GET {
+        return api.answer(request).await;
+    }
+    let handled = tokio::spawn(async move { api.answer(request).await }).await;
+    handled.unwrap_or_else(|error| {
+        tracing::error!(%error, "a handler panicked");
+        Api::failed()
+    })
 }
 
 /// A client that breaks off is not worth more than a line for those who look closely.
