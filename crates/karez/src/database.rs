@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use karez_identity::{Embedded, embedded};
 use karez_model::{Kind, Type};
 use karez_store::{Error, Keyring, Options, Query, Store};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 
 /// Opens the store of a configuration, made when it is not there; its schema is up to date then.
 pub(crate) fn open(config: &Config) -> Result<Store> {
@@ -91,6 +93,7 @@ pub(crate) enum Step {
 /// cut short, everything can still be opened, and running it again finishes the work.
 pub(crate) async fn rotate_key(config: &Config, step: Option<Step>) -> Result<()> {
     let store = existing(config)?;
+    let _alone = alone(config)?;
     let does = |one| step.is_none_or(|step| step == one);
     if does(Step::Add) {
         say(&format!("The new key is {:08x}.", store.keyring().add_key()?))?;
@@ -111,6 +114,15 @@ pub(crate) async fn rotate_key(config: &Config, step: Option<Step>) -> Result<()
         say(&format!("{} old key(s) were removed.", store.keyring().retire_old_keys()?))?;
     }
     Ok(())
+}
+
+/// Two rotations at a time would each write the key file without the other's key.
+fn alone(config: &Config) -> Result<File> {
+    let path = config.key_file().with_extension("lock");
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("{} cannot be made", path.display()))?;
+    file.try_lock().with_context(|| format!("another rotation is under way: it holds {}", path.display()))?;
+    Ok(file)
 }
 
 async fn reseal_all(store: &Store) -> Result<u64> {

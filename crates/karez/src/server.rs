@@ -11,6 +11,7 @@ use karez_identity::{Base, Clock, Embedded, Headers, Identity, Keystone, embedde
 use karez_model::Secret;
 use karez_model::policy::{Policy, STRICT_READERS};
 use karez_store::Store;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -24,6 +25,7 @@ const SWEEP: Duration = Duration::from_secs(600);
 
 /// Runs the API. With a state directory, client files are written there.
 pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<()> {
+    raise_descriptors(config.api.connections);
     let _lock = directory.as_ref().map(Directory::lock).transpose()?;
     // First of all the port: who cannot have it must not have made an administrator.
     let listener = listen(config.api.listen);
@@ -96,6 +98,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Each connection needs a descriptor, and systems hand out few unless they are asked for more.
+fn raise_descriptors(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + 128;
+    let enough = |current: Option<u64>| current.is_none_or(|current| current >= wanted);
+    if enough(limit.current) {
+        return;
+    }
+    let raised = match limit.maximum {
+        Some(most) => wanted.min(most),
+        None => wanted,
+    };
+    let done = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
+    if done.is_err() || raised < wanted {
+        tracing::warn!(
+            connections,
+            wanted,
+            allowed = limit.maximum,
+            "the system allows fewer open files than api.connections needs"
+        );
+    }
 }
 
 struct Callers {

@@ -109,14 +109,14 @@ fn given_groups(connection: &Object) -> Vec<&'static str> {
     GROUPS.into_iter().filter(|name| connection.opt_text(name).is_some()).collect()
 }
 
-/// Locks the router of a connection whose local subnets come from a group, so that none of them
+/// Holds the router of a connection whose local subnets come from a group, so that none of them
 /// is taken from the router at the same time, and checks that they are on it.
 fn check_local_subnets(
     context: &mut Context<'_, '_>,
     router_id: &str,
     subnets: &[String],
 ) -> Result<(), Failure> {
-    context.tx.lock(Kind::Router, router_id)?;
+    context.tx.hold(Kind::Router, router_id)?;
     subnets.iter().try_for_each(|subnet| guard::check_connected(context, router_id, subnet))
 }
 

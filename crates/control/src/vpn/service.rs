@@ -11,8 +11,9 @@ pub(crate) fn before_create(context: &mut Context<'_, '_>, service: &mut Object)
     if let Some(flavor) = service.opt_text("flavor_id") {
         flavors::check_choice(context, flavor)?;
     }
-    // Locked, so that the gateway is not cleared nor the interface removed at the same time.
-    let router = context.visible_locked(Kind::Router, service.text("router_id"))?;
+    // Held, so that the gateway is not cleared nor the interface removed at the same time.
+    context.tx.hold(Kind::Router, service.text("router_id"))?;
+    let router = context.visible(Kind::Router, service.text("router_id"))?;
     let Some((v4, v6)) = gateway_addresses(&router) else {
         return Err(Failure::fault(
             Reason::RouterIsNotExternal,
