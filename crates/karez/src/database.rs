@@ -47,10 +47,11 @@ pub(crate) async fn reset_admin(place: &Place) -> Result<()> {
     let config = place.read()?;
     let store = existing(&config)?;
     let password = Embedded::new(store, embedded::Options::default()).reset_admin().await?;
-    if let Some(directory) = place.directory()? {
-        directory.replace_password(&password)?;
+    say(&format!("The administrator is admin, his password {}", password.expose()))?;
+    match place.directory()? {
+        Some(directory) => directory.replace_password(&password),
+        None => Ok(()),
     }
-    say(&format!("The administrator is admin, his password {}", password.expose()))
 }
 
 /// Reads every object, which opens every secret and parses every structure.

@@ -102,8 +102,12 @@ impl Directory {
         }
     }
 
-    /// Puts a new password into the client files that are there.
+    /// Puts a new password into the client files that are there, and in the place of one that still
+    /// waits for them.
     pub(crate) fn replace_password(&self, password: &Secret) -> Result<()> {
+        if self.has_pending_password() {
+            self.write(PENDING, password.expose())?;
+        }
         let Some(old) = self.earlier_password() else { return Ok(()) };
         for name in ["openrc", "clouds.yaml"] {
             if let Ok(text) = fs::read_to_string(self.0.join(name)) {

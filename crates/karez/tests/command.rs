@@ -7,6 +7,7 @@ mod support;
 mod command {
     pub mod configuration;
     pub mod links;
+    pub mod reset;
     pub mod tls;
     pub mod up;
 }

@@ -1,12 +1,15 @@
-//! Many connections that nobody uses.
+//! Connections that nobody uses, and clients that do not take what they asked for.
 
 use super::sizes::peak_memory;
 use crate::support::StoreKind::Sqlite;
 use crate::support::{Caller, Launch, raw, wait};
 use anyhow::{Context, ensure};
 use reqwest::Method;
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tokio::net::TcpSocket;
 
 #[test]
 fn five_thousand_idle_connections_are_in_nobodys_way() -> anyhow::Result<()> {
@@ -44,6 +47,46 @@ fn connections_beyond_the_limit_wait_until_idle_ones_are_cut() -> anyhow::Result
     let held = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))?.count();
     ensure!(held < 40, "{held} descriptors");
     Ok(())
+}
+
+#[test]
+fn clients_that_ask_and_never_read_are_cut_and_others_served() -> anyhow::Result<()> {
+    // Far more than all buffers between the two sides hold.
+    let requests = "GET /openapi.json HTTP/1.1\r\nHost: karez\r\n\r\n".repeat(100);
+    let server = Launch::new(Sqlite).api("connections = 4").api("head_timeout_seconds = 2").start()?;
+    let before = server.sockets()?;
+    let greedy = (0..4).map(|_| {
+        let mut stream = with_small_buffer(server.base())?;
+        stream.write_all(requests.as_bytes())?;
+        Ok(stream)
+    });
+    let greedy: Vec<_> = greedy.collect::<anyhow::Result<_>>()?;
+    wait::until("four connections", Duration::from_secs(10), || {
+        Ok((server.sockets()? >= before + 4).then_some(()))
+    })?;
+    let health = server.client().get(format!("{}/healthcheck", server.base()));
+    let response = health.timeout(Duration::from_secs(15)).send()?;
+    ensure!(response.status() == 200);
+    // The fifth one is idle now, and is closed as well.
+    wait::until("the end of all connections", Duration::from_secs(15), || {
+        Ok((server.sockets()? == before).then_some(()))
+    })?;
+    drop(greedy);
+    Ok(())
+}
+
+/// A connection that has little room for what it does not read.
+fn with_small_buffer(base: &str) -> anyhow::Result<TcpStream> {
+    let (_, address) = base.split_once("://").context("no URL")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        Ok::<_, anyhow::Error>(socket.connect(address.parse()?).await?.into_std()?)
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+    Ok(stream)
 }
 
 /// Lets this process, and the server that it starts, have so many files open.

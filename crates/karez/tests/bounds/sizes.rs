@@ -78,6 +78,20 @@ fn a_flood_of_headers_is_refused_and_takes_no_memory() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_query_has_at_most_five_hundred_parameters() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).start()?;
+    for (count, expected) in [(500, 200), (501, 400)] {
+        let query = vec!["name=x"; count].join("&");
+        let request = Caller::member("p").request(&server, Method::GET, &format!("/v2.0/networks?{query}"));
+        let response = request.send()?;
+        let (status, answer) = (response.status(), response.text()?);
+        ensure!(status == expected, "{count}: {status} {answer}");
+        ensure!(status == 200 || answer.contains("501"), "{answer}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_client_that_drips_its_head_is_cut_off() -> anyhow::Result<()> {
     let server = Launch::new(Sqlite).api("head_timeout_seconds = 1").start()?;
     let head = raw::head("GET", "/v2.0/networks", 0);

@@ -1,8 +1,10 @@
 //! Configuration files, and the commands that read one.
 
 use crate::support::StoreKind::{self, Postgresql, Sqlite};
-use crate::support::{Database, command};
+use crate::support::{Caller, Database, Launch, command};
 use anyhow::ensure;
+use reqwest::Method;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -102,11 +104,61 @@ fn a_database_is_migrated_and_checked(store: StoreKind) -> anyhow::Result<()> {
 fn a_state_directory_without_database_is_not_made_up() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().to_string_lossy();
-    for action in ["migrate", "check", "rotate-key"] {
-        let finished = command::karez(&["db", action, "--state-dir", &path])?;
+    for words in [&["db", "migrate"][..], &["db", "check"], &["db", "rotate-key"], &["reset-admin"]] {
+        let finished = command::karez(&[words, &["--state-dir", &path]].concat())?;
         ensure!(finished.code == Some(1) && finished.stderr.contains("karez.db"), "{finished:?}");
     }
     ensure!(fs::read_dir(folder.path())?.next().is_none(), "something was made");
+    Ok(())
+}
+
+#[test]
+fn a_check_of_a_database_that_is_not_there_names_it_and_makes_none() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("karez.toml");
+    let missing = folder.path().join("mistyped.db");
+    let key = folder.path().join("secret.key");
+    fs::write(
+        &file,
+        format!(
+            "[store]\nurl = \"sqlite:{}\"\n[secrets]\nkey_file = \"{}\"\n",
+            missing.display(),
+            key.display()
+        ),
+    )?;
+    let nowhere = folder.path().join("nowhere");
+    let by_config = db("check", &file)?;
+    let by_directory =
+        command::karez(&["db".as_ref(), "check".as_ref(), "--state-dir".as_ref(), nowhere.as_os_str()])?;
+    for (checked, named) in [(by_config, &missing), (by_directory, &nowhere)] {
+        ensure!(checked.code == Some(1), "{checked:?}");
+        ensure!(checked.stderr.contains(&*named.to_string_lossy()), "{checked:?}");
+    }
+    let left: Vec<_> = fs::read_dir(folder.path())?.collect::<Result<_, _>>()?;
+    ensure!(left.len() == 1, "something was made: {left:?}");
+    Ok(())
+}
+
+#[test]
+fn a_misspelt_policy_rule_is_warned_of_once_and_stops_nothing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let policy = folder.path().join("policy.yaml");
+    fs::write(
+        &policy,
+        "create_ikpolicy: \"!\"\nvpn_admin: \"role:vpn_admin\"\ncreate_ipsecpolicy: \"rule:vpn_admin\"\n",
+    )?;
+    let settings = format!("[policy]\nfile = \"{}\"\n", policy.display());
+    let server = Launch::new(Sqlite).settings(&settings).start()?;
+    let log = server.log()?;
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    ensure!(warnings.len() == 1 && warnings[0].contains("create_ikpolicy"), "{log}");
+    for (path, member, status) in
+        [("/v2.0/vpn/ikepolicies", "ikepolicy", 201), ("/v2.0/vpn/ipsecpolicies", "ipsecpolicy", 403)]
+    {
+        let request = Caller::member("p").request(&server, Method::POST, path).json(&json!({member: {}}));
+        let answer = request.send()?.status();
+        ensure!(answer == status, "{path}: {answer}");
+    }
     Ok(())
 }
 

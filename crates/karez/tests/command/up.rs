@@ -1,13 +1,13 @@
-//! `karez up`, twice in the same place.
+//! `karez up`, once and again in the same place.
 
-use crate::support::wait;
+use crate::support::up::{client, login, openrc, token};
+use crate::support::{Up, command};
 use anyhow::{Context, ensure};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 #[test]
 fn a_second_start_keeps_password_and_data() -> anyhow::Result<()> {
@@ -63,83 +63,71 @@ fn the_client_files_agree_and_a_shell_can_read_them() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `karez up` on a free port.
-struct Up {
-    process: Child,
-    base: String,
-    out: std::path::PathBuf,
+#[test]
+fn a_second_server_in_the_same_place_is_refused_until_the_first_has_ended() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state");
+    let mut first = Up::start(&state, &folder.path().join("first"))?;
+    let before = texts(&state)?;
+    let refused = again(&state)?;
+    ensure!(refused.code == Some(1) && refused.stdout.is_empty(), "{refused:?}");
+    let named = state.canonicalize()?;
+    ensure!(refused.stderr.contains(&*named.to_string_lossy()), "{refused:?}");
+    ensure!(texts(&state)? == before, "the client files lead elsewhere now");
+    ensure!(network(&first.base, &token(&state)?, None)?["networks"].is_array(), "the first one suffers");
+    ensure!(first.stop()? == Some(0));
+    let mut second = Up::start(&state, &folder.path().join("second"))?;
+    ensure!(second.stop()? == Some(0));
+    Ok(())
 }
 
-impl Up {
-    fn start(state: &Path, out: &Path) -> anyhow::Result<Self> {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_karez"))
-            .args(["up", "--listen", "127.0.0.1:0", "--state-dir"])
-            .arg(state)
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(out)?)
-            .stderr(fs::File::create(out.with_extension("log"))?)
-            .spawn()?;
-        let base = wait::until("karez up", Duration::from_secs(30), || {
-            ensure!(
-                process.try_wait()?.is_none(),
-                "it ended: {}",
-                fs::read_to_string(out.with_extension("log"))?
-            );
-            let printed = fs::read_to_string(out)?;
-            // A whole line: the port may not have been written to its end.
-            let lines = printed.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-            Ok(lines
-                .filter_map(|line| line.strip_prefix("Karez listens on "))
-                .map(|base| base.trim().to_owned())
-                .next())
-        })?;
-        Ok(Self { process, base, out: out.to_owned() })
+#[test]
+fn a_first_start_that_was_cut_short_is_taken_up_with_its_password() -> anyhow::Result<()> {
+    const PASSWORD: &str = "the password of the start before";
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state");
+    fs::create_dir(&state)?;
+    // First it was cut short before it made the administrator, then before it wrote the openrc.
+    for round in ["before", "after"] {
+        fs::write(state.join("first-password"), PASSWORD)?;
+        let mut up = Up::start(&state, &folder.path().join(round))?;
+        ensure!(up.printed()?.contains(&format!("his password {PASSWORD}\n")), "{round}: it is not shown");
+        ensure!(openrc(&state, "OS_PASSWORD")? == PASSWORD, "{round}: the openrc has another");
+        ensure!(fs::read_to_string(state.join("clouds.yaml"))?.contains(PASSWORD), "{round}");
+        ensure!(!state.join("first-password").exists(), "{round}: it lies about");
+        token(&state).context(round)?;
+        ensure!(up.stop()? == Some(0));
+        fs::remove_file(state.join("openrc"))?;
+        fs::remove_file(state.join("clouds.yaml"))?;
     }
-
-    fn printed(&self) -> anyhow::Result<String> {
-        Ok(fs::read_to_string(&self.out)?)
-    }
-
-    fn stop(&mut self) -> anyhow::Result<Option<i32>> {
-        Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
-        let ended = wait::until("the end", Duration::from_secs(30), || Ok(self.process.try_wait()?))?;
-        Ok(ended.code())
-    }
+    Ok(())
 }
 
-impl Drop for Up {
-    fn drop(&mut self) {
-        // Both fail when it has ended already, which is what we want.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+#[test]
+fn a_start_without_the_openrc_of_an_earlier_one_makes_up_no_password() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state");
+    let mut first = Up::start(&state, &folder.path().join("first"))?;
+    let password = openrc(&state, "OS_PASSWORD")?;
+    ensure!(first.stop()? == Some(0));
+    fs::remove_file(state.join("openrc"))?;
+    let second = Up::start(&state, &folder.path().join("second"))?;
+    let printed = second.printed()?;
+    ensure!(!printed.contains("password") && printed.lines().count() == 1, "{printed}");
+    ensure!(!state.join("openrc").exists() && !state.join("first-password").exists());
+    ensure!(login(&second.base, &password)?.status() == 201, "the password is another one");
+    Ok(())
 }
 
-fn openrc(state: &Path, name: &str) -> anyhow::Result<String> {
-    let text = fs::read_to_string(state.join("openrc"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
-    Ok(line.with_context(|| format!("no {name}"))?.trim_matches('\'').to_owned())
+/// What is in the client files.
+fn texts(state: &Path) -> anyhow::Result<[String; 2]> {
+    Ok([fs::read_to_string(state.join("openrc"))?, fs::read_to_string(state.join("clouds.yaml"))?])
 }
 
-fn client() -> anyhow::Result<reqwest::blocking::Client> {
-    Ok(reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?)
-}
-
-fn login(base: &str, password: &str) -> anyhow::Result<reqwest::blocking::Response> {
-    let user = json!({"name": "admin", "domain": {"name": "Default"}, "password": password});
-    let identity = json!({"methods": ["password"], "password": {"user": user}});
-    let scope = json!({"project": {"name": "admin", "domain": {"name": "Default"}}});
-    let body = json!({"auth": {"identity": identity, "scope": scope}});
-    Ok(client()?.post(format!("{base}/identity/v3/auth/tokens")).json(&body).send()?)
-}
-
-/// A token, with what the openrc says.
-fn token(state: &Path) -> anyhow::Result<String> {
-    let url = openrc(state, "OS_AUTH_URL")?;
-    let base = url.strip_suffix("/identity/v3").context("another URL")?;
-    let response = login(base, &openrc(state, "OS_PASSWORD")?)?;
-    ensure!(response.status() == 201, "{}", response.status());
-    Ok(response.headers().get("x-subject-token").context("no token")?.to_str()?.to_owned())
+/// Another `karez up` in this state directory, which ends by itself.
+fn again(state: &Path) -> anyhow::Result<command::Finished> {
+    let arguments = ["up", "--listen", "127.0.0.1:0", "--state-dir"].map(std::ffi::OsStr::new);
+    command::karez(&[&arguments[..], &[state.as_os_str()]].concat())
 }
 
 /// Creates a network of this name, or lists them.

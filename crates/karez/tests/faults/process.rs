@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, must_be_sound};
 use crate::support::StoreKind::{self, Postgresql, Sqlite};
-use crate::support::{Launch, Server, command, raw, wait};
+use crate::support::{Launch, command, raw, wait};
 use anyhow::ensure;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -76,7 +76,7 @@ fn a_server_that_has_all_its_connections_still_ends() -> anyhow::Result<()> {
     let _idle = [raw::connect(server.base())?, raw::connect(server.base())?, raw::connect(server.base())?];
     // Both are served once they have been accepted; the third one never is.
     wait::until("two accepted connections", Duration::from_secs(10), || {
-        Ok((sockets(&server)? >= 3).then_some(()))
+        Ok((server.sockets()? >= 3).then_some(()))
     })?;
     server.ask_to_end()?;
     let status = wait::until("the end", Duration::from_secs(10), || Ok((!server.is_alive()?).then_some(())));
@@ -112,11 +112,4 @@ fn half_a_request(base: &str) -> anyhow::Result<TcpStream> {
     ensure!(go_on.starts_with(b"HTTP/1.1 100 Continue"), "{}", String::from_utf8_lossy(&go_on));
     stream.write_all(&BODY.as_bytes()[..10])?;
     Ok(stream)
-}
-
-/// How many sockets the server holds.
-fn sockets(server: &Server) -> anyhow::Result<usize> {
-    let links = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))?;
-    let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
-    Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
 }

@@ -80,6 +80,68 @@ fn keys_are_rotated_under_load_and_every_secret_stays_readable(store: StoreKind)
 }
 
 #[test]
+fn a_rotation_by_steps_ends_with_one_key_and_every_secret_readable_on_sqlite() -> anyhow::Result<()> {
+    a_rotation_by_steps_ends_with_one_key_and_every_secret_readable(Sqlite)
+}
+
+#[test]
+fn a_rotation_by_steps_ends_with_one_key_and_every_secret_readable_on_postgresql() -> anyhow::Result<()> {
+    a_rotation_by_steps_ends_with_one_key_and_every_secret_readable(Postgresql)
+}
+
+fn a_rotation_by_steps_ends_with_one_key_and_every_secret_readable(store: StoreKind) -> anyhow::Result<()> {
+    let mut server = Launch::new(store).start()?;
+    let (member, written) = two_secrets(&server)?;
+    let first = key_file(&server)?;
+    for (name, says, keys) in [
+        ("add", "The new key is ", 2),
+        ("reseal", "2 secret(s) were sealed", 2),
+        ("retire", "1 old key(s) were removed", 1),
+    ] {
+        let done = step(&server, name)?;
+        ensure!(done.code == Some(0) && done.stdout.starts_with(says), "{name}: {done:?}");
+        ensure!(key_file(&server)?.len() == keys, "{name}: {} keys", key_file(&server)?.len());
+        let checked = command::check(&server.configuration())?;
+        ensure!(checked.code == Some(0), "{name}: {checked:?}");
+        ensure!(list(&server, &member)? == written, "{name}: not every secret can be read");
+    }
+    ensure!(key_file(&server)? != first, "the old key was kept and the new one removed");
+    // What runs remembers the keys and the objects that it has seen.
+    server.stop()?;
+    server.start_again()?;
+    ensure!(list(&server, &member)? == written, "not every secret can be read after a restart");
+    Ok(())
+}
+
+#[test]
+fn old_keys_that_are_needed_are_not_retired_on_sqlite() -> anyhow::Result<()> {
+    old_keys_that_are_needed_are_not_retired(Sqlite)
+}
+
+#[test]
+fn old_keys_that_are_needed_are_not_retired_on_postgresql() -> anyhow::Result<()> {
+    old_keys_that_are_needed_are_not_retired(Postgresql)
+}
+
+fn old_keys_that_are_needed_are_not_retired(store: StoreKind) -> anyhow::Result<()> {
+    let mut server = Launch::new(store).start()?;
+    let (member, written) = two_secrets(&server)?;
+    step(&server, "add")?;
+    let both = key_file(&server)?;
+    let refused = step(&server, "retire")?;
+    ensure!(refused.code == Some(1), "{refused:?}");
+    ensure!(refused.stderr.contains("2 secret(s) were still sealed with an old key"), "{refused:?}");
+    ensure!(both.len() == 2 && key_file(&server)? == both, "a key is gone all the same");
+    let retired = step(&server, "retire")?;
+    ensure!(retired.code == Some(0) && retired.stdout.starts_with("1 old key(s)"), "{retired:?}");
+    ensure!(key_file(&server)? == both[1..], "not the newest key was kept");
+    server.stop()?;
+    server.start_again()?;
+    ensure!(list(&server, &member)? == written, "not every secret can be read");
+    Ok(())
+}
+
+#[test]
 fn without_its_key_the_server_says_which_file_is_wrong_and_does_not_start() -> anyhow::Result<()> {
     let mut server = Launch::new(Sqlite).start()?;
     let id = Site::build(&server, "p")?.connect("a secret")?;
@@ -119,6 +181,29 @@ fn rotate(server: &Server) -> anyhow::Result<()> {
     let after = fs::read_to_string(server.state().join("secret.key"))?;
     ensure!(!after.contains(before.trim()), "the old key is still there");
     Ok(())
+}
+
+/// One step of a rotation.
+fn step(server: &Server, name: &str) -> anyhow::Result<command::Finished> {
+    let configuration = server.configuration();
+    let words = ["db", "rotate-key", "--step", name, "--config"].map(std::ffi::OsStr::new);
+    command::karez(&[&words[..], &[configuration.as_os_str()]].concat())
+}
+
+/// The lines of the key file, one a key.
+fn key_file(server: &Server) -> anyhow::Result<Vec<String>> {
+    let text = fs::read_to_string(server.state().join("secret.key"))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// A member with two connections, and their keys.
+fn two_secrets(server: &Server) -> anyhow::Result<(crate::support::Caller, BTreeMap<String, String>)> {
+    let site = Site::build(server, "p")?;
+    let mut written = BTreeMap::new();
+    for psk in ["one secret", "another secret"] {
+        written.insert(site.connect(psk)?, psk.to_owned());
+    }
+    Ok((site.member, written))
 }
 
 fn must_have_keys(server: &Server, site: &Site<'_>, book: &BTreeMap<String, String>) -> anyhow::Result<()> {

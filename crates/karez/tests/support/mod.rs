@@ -14,8 +14,10 @@ pub mod command;
 pub mod raw;
 pub mod server;
 pub mod site;
+pub mod up;
 
 pub use caller::Caller;
 pub use karez_testing::{Cluster, Database, StoreKind, wait};
 pub use server::{Identity, Launch, Server};
 pub use site::Site;
+pub use up::Up;

@@ -215,6 +215,13 @@ impl Server {
         self.process.id()
     }
 
+    /// How many sockets it holds, connections among them.
+    pub fn sockets(&self) -> anyhow::Result<usize> {
+        let links = fs::read_dir(format!("/proc/{}/fd", self.process.id()))?;
+        let targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(fs::read_to_string(self.state.path().join("log"))?)
