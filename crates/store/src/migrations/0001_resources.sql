@@ -333,10 +333,11 @@ CREATE TABLE placements (
 CREATE INDEX placements_by_node_id ON placements (node_id);
 
 -- Nodes as Neutron shows them. Whether one is alive changes with time alone, so it is part of the
--- revision that caches go by.
+-- revision that caches go by; a heartbeat is part of the time of change, so that it needs no revision.
 CREATE VIEW agents AS
 SELECT id, host, agent_type, binary_name, topic, availability_zone, admin_state_up, configurations, description,
-    created_at, started_at, heartbeat_at, updated_at,
+    created_at, started_at, heartbeat_at,
+    CASE WHEN heartbeat_at > updated_at THEN heartbeat_at ELSE updated_at END AS updated_at,
     CASE WHEN lease_until > {now} THEN 1 ELSE 0 END AS alive,
     CASE WHEN applied_rev = desired_rev THEN 1 ELSE 0 END AS resources_synced,
     rev * 4 + CASE WHEN lease_until > {now} THEN 2 ELSE 0 END + CASE WHEN applied_rev = desired_rev THEN 1 ELSE 0 END
