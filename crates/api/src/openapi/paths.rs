@@ -68,32 +68,17 @@ pub(super) fn of(resource: &Resource, paths: &mut Map<String, Json>) {
 
 /// The paths that are no resource of their own.
 pub(super) fn others(paths: &mut Map<String, Json>) {
-    for (action, what) in [("add_router_interface", "Adds"), ("remove_router_interface", "Removes")] {
-        let given = json!({"type": "object", "properties": {
-            "subnet_id": {"type": "string", "format": "uuid"}, "port_id": {"type": "string", "format": "uuid"}}});
-        let summary = format!("{what} an interface");
-        action_path(
-            paths,
-            &format!("/v2.0/routers/{{id}}/{action}"),
-            "put",
-            action,
-            &summary,
-            Some(&given),
-            "200",
-        );
-    }
-    for (action, what) in [("add_extraroutes", "Adds"), ("remove_extraroutes", "Removes")] {
-        let given = envelope("router", "RouterUpdate");
-        let summary = format!("{what} extra routes");
-        action_path(
-            paths,
-            &format!("/v2.0/routers/{{id}}/{action}"),
-            "put",
-            action,
-            &summary,
-            Some(&given),
-            "200",
-        );
+    let interface = json!({"type": "object", "properties": {
+        "subnet_id": {"type": "string", "format": "uuid"}, "port_id": {"type": "string", "format": "uuid"}}});
+    let routes = envelope("router", "RouterUpdate");
+    for (action, summary, given) in [
+        ("add_router_interface", "Adds an interface", &interface),
+        ("remove_router_interface", "Removes an interface", &interface),
+        ("add_extraroutes", "Adds extra routes", &routes),
+        ("remove_extraroutes", "Removes extra routes", &routes),
+    ] {
+        let path = format!("/v2.0/routers/{{id}}/{action}");
+        action_path(paths, &path, "put", action, summary, Some(given), "200");
     }
     let id_body =
         |key: &str| json!({"type": "object", "required": [key], "properties": {key: {"type": "string"}}});

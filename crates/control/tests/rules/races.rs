@@ -3,9 +3,11 @@
 use super::ground::{Ground, addresses, refusal};
 use karez_control::{Failure, InterfaceOf};
 use karez_model::{Kind, Reason, parse};
+use karez_store::{Datum, Error, Tx};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// With a limit the creations of a project wait for each other anyway, and nothing would race.
@@ -175,4 +177,35 @@ async fn a_floating_ip_and_the_end_of_its_port_or_interface_agree() {
         ground.delete(Kind::Router, router.id()).await.expect("deleted");
     }
     ground.must_be_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_is_not_given_to_a_node_while_a_change_of_it_is_under_way() {
+    let ground = Ground::new();
+    let router = ground.router(None).await;
+    let other = ground.router(None).await;
+    ground.place(&other).await;
+    let sql = "SELECT node_id FROM placements WHERE router_id = $1";
+    let id = other.id().to_owned();
+    let row = ground.control.store().read(move |tx| tx.query_opt(sql, &[Datum::from(id.as_str())])).await;
+    let node = row.expect("read").expect("a placement").text(0).expect("a node").to_owned();
+
+    let (begun, mut has_begun) = tokio::sync::mpsc::channel(1);
+    let (moved, has_moved) = std::sync::mpsc::channel();
+    let has_moved = std::sync::Mutex::new(has_moved);
+    let (control, id) = (ground.control.clone(), router.id().to_owned());
+    // The change gives the move every chance to come first, and says whether it did.
+    let change = tokio::spawn(async move {
+        let change = move |tx: &mut Tx<'_>| {
+            tx.bump_router(&id)?;
+            let _ = begun.try_send(());
+            let waited = has_moved.lock().expect("not poisoned").recv_timeout(Duration::from_millis(500));
+            Ok::<_, Error>(waited.is_ok())
+        };
+        control.store().write(change).await.expect("written")
+    });
+    has_begun.recv().await.expect("begun");
+    ground.control.place_router(&ground.admin, &node, router.id()).await.expect("placed");
+    let _ = moved.send(());
+    assert!(!change.await.expect("no panic"), "the move was done before the change was");
 }
