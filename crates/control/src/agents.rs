@@ -1,7 +1,7 @@
 //! Agents as operators see them, and which of them runs a router's VPN.
 
 use crate::context::{Context, not_found};
-use crate::{Control, Failure};
+use crate::{Control, Failure, schedule};
 use karez_model::parse::Updated;
 use karez_model::{Caller, Kind, Reason, Value};
 use karez_store::{Datum, Stored};
@@ -72,6 +72,7 @@ impl Control {
             let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1 WHERE node_id = $1";
             context.tx.execute(sql, &[Datum::from(node.as_str())])?;
             context.tx.execute("DELETE FROM nodes WHERE id = $1", &[Datum::from(node.as_str())])?;
+            context.tx.ring();
             Ok(())
         })
         .await
@@ -135,17 +136,13 @@ impl Control {
                 }
                 None => {}
             }
-            let sql = "INSERT INTO placements (router_id, node_id, generation) VALUES ($1, $2, 1)
-                ON CONFLICT (router_id) DO UPDATE
-                SET node_id = excluded.node_id, generation = placements.generation + 1";
-            context.tx.execute(sql, &[Datum::from(router.as_str()), Datum::from(node.as_str())])?;
-            context.tx.bump_node(&node)?;
-            Ok(())
+            schedule::assign(context.tx, &router, &node)
         })
         .await
     }
 
-    /// Takes a router from an agent; nothing happens when it is not there.
+    /// Takes a router from an agent; nothing happens when it is not there. The scheduler leaves it
+    /// alone until an operator gives it to an agent again.
     ///
     /// # Errors
     /// Policy, or [`Reason::AgentNotFound`].
@@ -160,7 +157,7 @@ impl Control {
         self.writing(caller, move |context| {
             context.visible(Kind::Agent, &node)?;
             context.tx.lock(Kind::Router, &router)?;
-            let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1
+            let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1, is_parked = 1
                 WHERE router_id = $1 AND node_id = $2";
             if context.tx.execute(sql, &[Datum::from(router.as_str()), Datum::from(node.as_str())])? > 0 {
                 context.tx.bump_node(&node)?;

@@ -44,10 +44,14 @@ pub(crate) fn after_create(context: &mut Context<'_, '_>, object: Object) -> Res
         Kind::FloatingIp => core::floating_ip::after_create(context, object),
         Kind::SecurityGroup => core::security_group::after_create(context, object),
         Kind::SecurityGroupRule => core::security_group_rule::after_create(context, object),
+        Kind::Router => {
+            // It has no node yet.
+            context.tx.ring();
+            Ok(object)
+        }
         Kind::IkePolicy
         | Kind::IpsecPolicy
         | Kind::Network
-        | Kind::Router
         | Kind::Flavor
         | Kind::ServiceProfile
         | Kind::Agent => Ok(object),

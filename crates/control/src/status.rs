@@ -1,6 +1,13 @@
-//! Statuses, and what an agent's report does to them.
+//! Statuses: what an agent's reports do to them, and what is known when there is no agent.
 
-use crate::{Control, Failure};
+mod report;
+mod shown;
+mod unattended;
+
+pub use shown::ConnectionStatus;
+
+use crate::Failure;
+use karez_engine::{Reason, TunnelState};
 use karez_model::{Kind, Object};
 use karez_store::Tx;
 
@@ -28,62 +35,36 @@ impl Status {
             Self::Error => "ERROR",
         }
     }
-}
 
-/// What a node says about a connection.
-#[derive(Clone, Debug)]
-pub struct ConnectionReport {
-    /// The connection's id.
-    pub id: String,
-    /// Its status.
-    pub status: Status,
-    /// Whether the node has worked on what was pending. A pending status stays until then.
-    pub has_settled: bool,
-}
-
-/// What a node says about a service and its connections.
-#[derive(Clone, Debug)]
-pub struct ServiceReport {
-    /// The service's id.
-    pub id: String,
-    /// Its status.
-    pub status: Status,
-    /// As [`ConnectionReport::has_settled`].
-    pub has_settled: bool,
-    /// Its connections.
-    pub connections: Vec<ConnectionReport>,
-}
-
-impl Control {
-    /// Takes over what a node reports. Ids that are not known any more are passed over.
-    ///
-    /// # Errors
-    /// Only the store's.
-    pub async fn report(&self, reports: Vec<ServiceReport>) -> Result<(), Failure> {
-        self.store
-            .write(move |tx| {
-                for report in &reports {
-                    settle(tx, Kind::VpnService, &report.id, report.status, report.has_settled)?;
-                    for connection in &report.connections {
-                        let kind = Kind::IpsecSiteConnection;
-                        settle(tx, kind, &connection.id, connection.status, connection.has_settled)?;
-                    }
-                }
-                Ok(())
-            })
-            .await
+    /// What a tunnel in this state makes of a connection. A new one stays pending until something is
+    /// known; one that has been up or down before is not pending again.
+    fn of_tunnel(state: TunnelState, before: &str) -> Self {
+        match state {
+            TunnelState::Pending if before == Self::PendingCreate.as_str() => Self::PendingCreate,
+            TunnelState::Pending | TunnelState::Down => Self::Down,
+            TunnelState::Up => Self::Active,
+            TunnelState::Error => Self::Error,
+        }
     }
 }
 
-fn settle(tx: &mut Tx<'_>, kind: Kind, id: &str, status: Status, has_settled: bool) -> Result<(), Failure> {
-    let Some(stored) = tx.lock(kind, id)? else { return Ok(()) };
-    let old = stored.text("status");
-    let waits = old.starts_with("PENDING_") && !has_settled;
-    if waits || old == status.as_str() {
-        return Ok(());
-    }
-    let mut object: Object = stored.object.clone();
+/// Writes a status with its reason; nothing is written when all of it is so already. True when
+/// something was.
+fn settle(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    id: &str,
+    decide: impl FnOnce(&Object) -> Option<(Status, Option<Reason>)>,
+) -> Result<bool, Failure> {
+    let Some(stored) = tx.lock(kind, id)? else { return Ok(false) };
+    let Some((status, reason)) = decide(&stored.object) else { return Ok(false) };
+    let mut object = stored.object.clone();
     object.set("status", status.as_str());
+    object.set("status_reason", reason.as_ref().map(|reason| reason.code.to_string()));
+    object.set("status_detail", reason.map(|reason| reason.message));
+    if object == stored.object {
+        return Ok(false);
+    }
     tx.update(object)?;
-    Ok(())
+    Ok(true)
 }

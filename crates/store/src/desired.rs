@@ -1,4 +1,5 @@
-//! Desired state: a change that concerns what a node must run is counted on that node's row.
+//! Desired state: a change that concerns what a node must run is counted on that node's row, and on
+//! the placement of the router that it is about.
 
 use crate::{Datum, Error, Tx};
 use karez_model::Kind;
@@ -12,10 +13,17 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Error`] says.
     pub fn bump_router(&mut self, router_id: &str) -> Result<bool, Error> {
+        self.ring();
         self.hold(Kind::Router, router_id)?;
+        let router = [Datum::from(router_id)];
+        let sql =
+            "UPDATE placements SET revision = revision + 1 WHERE router_id = $1 AND node_id IS NOT NULL";
+        if self.execute(sql, &router)? == 0 {
+            return Ok(false);
+        }
         let sql = "UPDATE nodes SET desired_rev = desired_rev + 1
             WHERE id = (SELECT node_id FROM placements WHERE router_id = $1)";
-        Ok(self.execute(sql, &[Datum::from(router_id)])? > 0)
+        Ok(self.execute(sql, &router)? > 0)
     }
 
     /// Counts a change of a node's own desired state.
@@ -23,8 +31,15 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Error`] says.
     pub fn bump_node(&mut self, node_id: &str) -> Result<(), Error> {
+        self.ring();
         let sql = "UPDATE nodes SET desired_rev = desired_rev + 1, rev = rev + 1 WHERE id = $1";
         self.execute(sql, &[Datum::from(node_id)])?;
         Ok(())
+    }
+
+    /// Rings the doorbell once the transaction is committed: there is something to place, or
+    /// something new for a node.
+    pub fn ring(&mut self) {
+        self.has_rung = true;
     }
 }

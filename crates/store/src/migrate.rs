@@ -7,6 +7,7 @@ use crate::{Datum, Error};
 const STEPS: &[(&str, &str)] = &[
     ("0001_resources", include_str!("migrations/0001_resources.sql")),
     ("0002_identity", include_str!("migrations/0002_identity.sql")),
+    ("0003_nodes", include_str!("migrations/0003_nodes.sql")),
 ];
 
 /// Brings the schema up to date, inside of a transaction.

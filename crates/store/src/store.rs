@@ -8,8 +8,10 @@ use crate::sqlite::Sqlite;
 use crate::tx::{Connection, Shared};
 use crate::{Error, Keyring, Tx, migrate};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 /// Where the data lies and what opens its secrets.
@@ -57,6 +59,7 @@ pub struct Store {
     backend: Backend,
     shared: Arc<Shared>,
     observer: Arc<OnceLock<Observer>>,
+    doorbell: watch::Sender<u64>,
 }
 
 #[derive(Clone)]
@@ -95,7 +98,7 @@ impl Store {
                 Backend::Postgres(Arc::new(Postgres::open(url, |db| migrate::run(db, now()))?))
             }
         };
-        Ok(Self { backend, shared, observer: Arc::default() })
+        Ok(Self { backend, shared, observer: Arc::default(), doorbell: watch::Sender::new(0) })
     }
 
     /// Refuses to go on without the keys of the secrets that there are.
@@ -112,6 +115,14 @@ impl Store {
     /// Has each call from now on reported. Only the first observer counts.
     pub fn observe(&self, observer: Observer) {
         let _ = self.observer.set(observer);
+    }
+
+    /// Changes after each commit of this process in which [`Tx::ring`] was called, directly or by a
+    /// bump. Commits of other processes do not ring here, so whoever waits also looks by himself
+    /// from time to time.
+    #[must_use]
+    pub fn doorbell(&self) -> watch::Receiver<u64> {
+        self.doorbell.subscribe()
     }
 
     /// The keys that secrets are sealed with.
@@ -146,7 +157,7 @@ impl Store {
                 sqlite.read(|connection| use_case(&mut transaction(connection, shared, false)))
             }
             Backend::Postgres(postgres) => {
-                let (job, answer) = self.prepare(use_case, false);
+                let (job, answer, _) = self.prepare(use_case, false);
                 settle(postgres.read(job).await, &answer)
             }
         };
@@ -166,17 +177,20 @@ impl Store {
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let started = Instant::now();
-        let (job, answer) = self.prepare(use_case, true);
+        let (job, answer, has_rung) = self.prepare(use_case, true);
         let done = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(job).await,
             Backend::Postgres(postgres) => postgres.write(job).await,
         };
         let result = settle(done, &answer);
+        if result.is_ok() && has_rung.load(Ordering::Acquire) {
+            self.doorbell.send_modify(|rings| *rings = rings.wrapping_add(1));
+        }
         self.report(Operation::Write, started);
         result
     }
 
-    fn prepare<T, E, F>(&self, mut use_case: F, is_write: bool) -> (Job, Answer<T, E>)
+    fn prepare<T, E, F>(&self, mut use_case: F, is_write: bool) -> (Job, Answer<T, E>, Arc<AtomicBool>)
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -184,10 +198,13 @@ impl Store {
     {
         let answer: Answer<T, E> = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&answer);
+        let has_rung = Arc::new(AtomicBool::new(false));
+        let bell = Arc::clone(&has_rung);
         let shared = Arc::clone(&self.shared);
         let job = move |connection: &mut dyn Connection| {
             let mut tx = transaction(connection, &shared, is_write);
             let result = use_case(&mut tx);
+            bell.store(tx.has_rung, Ordering::Release);
             let verdict = match (&result, tx.is_stale) {
                 (Ok(_), _) => Verdict::Commit,
                 (Err(_), true) => Verdict::Again,
@@ -196,7 +213,7 @@ impl Store {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             verdict
         };
-        (Box::new(job), answer)
+        (Box::new(job), answer, has_rung)
     }
 
     fn report(&self, operation: Operation, started: Instant) {
@@ -209,7 +226,7 @@ impl Store {
 type Answer<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
 
 fn transaction<'a>(connection: &'a mut dyn Connection, shared: &'a Arc<Shared>, is_write: bool) -> Tx<'a> {
-    Tx { connection, shared, is_write, now: now(), is_stale: false }
+    Tx { connection, shared, is_write, now: now(), is_stale: false, has_rung: false }
 }
 
 fn settle<T, E: From<Error>>(done: Result<(), Error>, answer: &Answer<T, E>) -> Result<T, E> {

@@ -62,6 +62,8 @@ pub struct Tx<'a> {
     pub(crate) now: i64,
     /// A statement failed in a way that running the transaction again may mend.
     pub(crate) is_stale: bool,
+    /// Something was changed that the doorbell is to be rung for.
+    pub(crate) has_rung: bool,
 }
 
 impl Tx<'_> {
@@ -69,6 +71,13 @@ impl Tx<'_> {
     #[must_use]
     pub fn now(&self) -> i64 {
         self.now
+    }
+
+    /// The database's own clock as an SQL expression, in microseconds since 1970 UTC. Leases go by
+    /// it: the clocks of replicas may differ.
+    #[must_use]
+    pub fn clock(&self) -> &'static str {
+        self.connection.dialect().now
     }
 
     /// Runs SQL with the parameters `$1`, `$2`, … and returns the rows.

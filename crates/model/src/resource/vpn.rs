@@ -142,6 +142,20 @@ const STATUS: Attribute = Attribute::new(
     "`PENDING_CREATE` until something is known, then `ACTIVE`, `DOWN` or `ERROR`.",
 );
 
+const STATUS_REASON: Attribute = Attribute::new(
+    "status_reason",
+    Type::Text(32),
+    "Why the status is what it is, as one of the known reasons; null when all is well.",
+)
+.nullable();
+
+const STATUS_DETAIL: Attribute = Attribute::new(
+    "status_detail",
+    Type::Text(4096),
+    "The reason in a sentence or two: what is wrong and what would mend it.",
+)
+.nullable();
+
 pub(super) static VPN_SERVICE: Resource = Resource {
     kind: Kind::VpnService,
     member: "vpnservice",
@@ -172,6 +186,8 @@ pub(super) static VPN_SERVICE: Resource = Resource {
         Attribute::new("external_v6_ip", Type::Address, "First IPv6 address of the router's gateway.")
             .nullable(),
         STATUS,
+        STATUS_REASON,
+        STATUS_DETAIL,
     ],
 };
 
@@ -305,5 +321,7 @@ pub(super) static IPSEC_SITE_CONNECTION: Resource = Resource {
         Attribute::new("peer_ep_group_id", Type::Uuid, "The peer's CIDRs, when the service has no subnet.")
             .default(Preset::Null)
             .put(),
+        STATUS_REASON,
+        STATUS_DETAIL,
     ],
 };

@@ -1,0 +1,238 @@
+//! Sessions of agents: who they are, what they should run, how far they are.
+//!
+//! Each session of a node has an epoch, and whatever is written for a session is written only while
+//! its epoch is the node's. A stream that has been replaced can no longer write.
+
+use crate::{Control, Failure, plan};
+use karez_engine::RouterId;
+use karez_fabric::{Desired, Held, Hello};
+use karez_model::parse::clip;
+use karez_store::{Datum, Tx};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What a session writes by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// The node's id.
+    pub node: String,
+    /// The session's epoch.
+    pub epoch: i64,
+}
+
+/// Why something was not written for a session.
+#[derive(Debug, thiserror::Error)]
+pub enum Fenced {
+    /// Another session of the node has begun since, or the node was removed.
+    #[error("another session of this node has taken over")]
+    Replaced,
+    /// The store did not do it.
+    #[error("{0}")]
+    Failure(#[from] Failure),
+}
+
+impl From<karez_store::Error> for Fenced {
+    fn from(error: karez_store::Error) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl Control {
+    /// Begins a session: the node is made when it is new, its epoch goes up, its lease begins.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn open_session(&self, hello: &Hello, term: Duration) -> Result<Lease, Failure> {
+        let hello = hello.clone();
+        let written = move |tx: &mut Tx<'_>| {
+            let now = tx.now();
+            let configurations = json!({
+                "shape": hello.shape.as_str(), "engine": hello.engine, "version": hello.version,
+                "session": hello.session.to_string(),
+            });
+            let sql = format!(
+                "INSERT INTO nodes (id, host, agent_type, binary_name, topic, availability_zone, admin_state_up,
+                    configurations, description, desired_rev, applied_rev, epoch, lease_until, created_at,
+                    started_at, heartbeat_at, updated_at, rev, shape)
+                VALUES ($1, $2, 'VPN Agent', 'karez-agent', 'vpn_agent', $3, 1, $4, NULL, 1, 0, 1,
+                    {now_sql} + $5, $6, $6, $6, $6, 0, $7)
+                ON CONFLICT (host) DO UPDATE SET availability_zone = excluded.availability_zone,
+                    configurations = excluded.configurations, epoch = nodes.epoch + 1,
+                    lease_until = excluded.lease_until, started_at = excluded.started_at,
+                    heartbeat_at = excluded.heartbeat_at, updated_at = excluded.updated_at,
+                    rev = nodes.rev + 1, shape = excluded.shape
+                RETURNING id, epoch",
+                now_sql = tx.clock()
+            );
+            let params = [
+                Datum::from(Uuid::new_v4().to_string()),
+                Datum::from(clip(&hello.host)),
+                Datum::from(hello.zone.clone()),
+                Datum::from(configurations.to_string()),
+                Datum::from(micros(term)),
+                Datum::from(now),
+                Datum::from(hello.shape.as_str()),
+            ];
+            let row = tx.query_opt(&sql, &params)?;
+            let row = row.ok_or_else(|| karez_store::Error::Bug("a node was not returned".into()))?;
+            let lease = Lease { node: row.text(0)?.to_owned(), epoch: row.int(1)? };
+            set_found(tx, &lease.node, &hello.found)?;
+            tx.ring();
+            Ok(lease)
+        };
+        self.store.write(written).await
+    }
+
+    /// Renews leases, all in one statement a handful of sessions, and returns those that are no
+    /// longer the node's.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn renew(&self, leases: Vec<Lease>, term: Duration) -> Result<Vec<Lease>, Failure> {
+        const AT_ONCE: usize = 200;
+        self.store
+            .write(move |tx| {
+                let mut kept: Vec<String> = Vec::with_capacity(leases.len());
+                for chunk in leases.chunks(AT_ONCE) {
+                    let mut params = vec![Datum::from(micros(term)), Datum::from(tx.now())];
+                    let mut any = Vec::with_capacity(chunk.len());
+                    for lease in chunk {
+                        params.push(Datum::from(lease.node.as_str()));
+                        params.push(Datum::from(lease.epoch));
+                        any.push(format!("(id = ${} AND epoch = ${})", params.len() - 1, params.len()));
+                    }
+                    let sql = format!(
+                        "UPDATE nodes SET lease_until = {} + $1, heartbeat_at = $2 WHERE {} RETURNING id",
+                        tx.clock(),
+                        any.join(" OR ")
+                    );
+                    for row in tx.query(&sql, &params)? {
+                        kept.push(row.text(0)?.to_owned());
+                    }
+                }
+                Ok(leases.iter().filter(|lease| !kept.contains(&lease.node)).cloned().collect())
+            })
+            .await
+    }
+
+    /// The revisions of what nodes should run, by their ids.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn desired_revisions(&self) -> Result<BTreeMap<String, i64>, Failure> {
+        self.store
+            .read(|tx| {
+                let rows = tx.query("SELECT id, desired_rev FROM nodes", &[])?;
+                let pair = |row: &karez_store::Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+                rows.iter().map(pair).collect()
+            })
+            .await
+    }
+
+    /// What a node should run. With `held`, only the routers whose generation or revision differs
+    /// from it, and those that should go.
+    ///
+    /// # Errors
+    /// [`Fenced::Replaced`], or the store's.
+    pub async fn desired(&self, lease: &Lease, held: Option<Vec<Held>>) -> Result<Desired, Fenced> {
+        let lease = lease.clone();
+        self.store
+            .read(move |tx| {
+                let sql = "SELECT desired_rev FROM nodes WHERE id = $1 AND epoch = $2";
+                let node = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
+                let Some(row) = tx.query_opt(sql, &node)? else { return Err(Fenced::Replaced) };
+                let revision = row.int(0)?;
+                let sql = "SELECT router_id, generation, revision FROM placements WHERE node_id = $1
+                    ORDER BY router_id";
+                let placed = tx.query(sql, &node[..1])?;
+                let has = |wanted: &Held| held.as_ref().is_some_and(|held| held.contains(wanted));
+                let mut routers = Vec::new();
+                let mut ids = Vec::with_capacity(placed.len());
+                for row in &placed {
+                    let Ok(router) = row.text(0)?.parse::<RouterId>() else { continue };
+                    let wanted = Held { router, generation: row.int(1)?, revision: row.int(2)? };
+                    ids.push(router);
+                    if !has(&wanted) {
+                        routers.extend(plan::of_router(tx, router, wanted.generation, wanted.revision)?);
+                    }
+                }
+                ids.sort_unstable();
+                let is_gone = |held: &&Held| ids.binary_search(&held.router).is_err();
+                let gone = held.iter().flatten().filter(is_gone).map(|held| held.router).collect();
+                Ok(Desired { revision, is_whole: held.is_none(), routers, gone })
+            })
+            .await
+    }
+
+    /// The node has worked on a desired state.
+    ///
+    /// # Errors
+    /// [`Fenced::Replaced`], or the store's.
+    pub async fn applied(&self, lease: &Lease, revision: i64) -> Result<(), Fenced> {
+        let lease = lease.clone();
+        self.store
+            .write(move |tx| {
+                let sql = "UPDATE nodes SET applied_rev = $1 WHERE id = $2 AND epoch = $3";
+                let params =
+                    [Datum::from(revision), Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
+                if tx.execute(sql, &params)? == 0 { Err(Fenced::Replaced) } else { Ok(()) }
+            })
+            .await
+    }
+
+    /// The routers that are found on a node.
+    ///
+    /// # Errors
+    /// [`Fenced::Replaced`], or the store's.
+    pub async fn found(&self, lease: &Lease, routers: Vec<RouterId>) -> Result<(), Fenced> {
+        let lease = lease.clone();
+        self.store
+            .write(move |tx| {
+                set_found(tx, &lease.node, &routers)?;
+                tx.ring();
+                check(tx, &lease)
+            })
+            .await
+    }
+
+    /// Ends a session in good order: the node counts as dead at once, and what it runs goes on.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn close_session(&self, lease: &Lease) -> Result<(), Failure> {
+        let lease = lease.clone();
+        self.store
+            .write(move |tx| {
+                let sql = "UPDATE nodes SET lease_until = 0, updated_at = $1, rev = rev + 1
+                    WHERE id = $2 AND epoch = $3";
+                let params =
+                    [Datum::from(tx.now()), Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
+                tx.execute(sql, &params)?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Refuses what is written for a session that is no longer the node's. Called last in a transaction:
+/// others lock a node's row after all else, too.
+pub(crate) fn check(tx: &mut Tx<'_>, lease: &Lease) -> Result<(), Fenced> {
+    let sql = "SELECT id FROM nodes WHERE id = $1 AND epoch = $2";
+    let params = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
+    if tx.query_for_update(sql, &params)?.is_empty() { Err(Fenced::Replaced) } else { Ok(()) }
+}
+
+fn set_found(tx: &mut Tx<'_>, node: &str, routers: &[RouterId]) -> Result<(), karez_store::Error> {
+    tx.execute("DELETE FROM found_routers WHERE node_id = $1", &[Datum::from(node)])?;
+    for router in routers {
+        let sql = "INSERT INTO found_routers (node_id, router_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        tx.execute(sql, &[Datum::from(node), Datum::from(router.to_string())])?;
+    }
+    Ok(())
+}
+
+fn micros(term: Duration) -> i64 {
+    i64::try_from(term.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,144 @@
+//! One connection with its service and policies, as a tunnel.
+
+use super::{bug, parsed, referred};
+use crate::Failure;
+use ipnet::IpNet;
+use karez_engine::{
+    ChildPlan, Dpd, DpdAction, Identity, IkeMode, IkePlan, IkeVersion, Initiator, IpsecMode, IpsecProtocol,
+    Peer, TunnelPlan,
+};
+use karez_model::{Kind, Object, Value, address};
+use karez_store::Tx;
+use serde_json::Value as Json;
+use std::net::IpAddr;
+
+/// None when something that the connection needs has been deleted meanwhile.
+pub(super) fn of_connection(
+    tx: &mut Tx<'_>,
+    router: &Object,
+    service: &Object,
+    connection: &Object,
+) -> Result<Option<TunnelPlan>, Failure> {
+    let Some(ike) = referred(tx, Kind::IkePolicy, connection.text("ikepolicy_id"))? else { return Ok(None) };
+    let policy = referred(tx, Kind::IpsecPolicy, connection.text("ipsecpolicy_id"))?;
+    let Some(ipsec) = policy else { return Ok(None) };
+    let peer = match connection.text("peer_address").parse() {
+        Ok(address) => Peer::Address(address),
+        Err(_) => Peer::Host(connection.text("peer_address").to_owned()),
+    };
+    let Some(local) = local_address(service, &peer) else { return Ok(None) };
+    let Value::Secret(psk) = connection.get("psk") else { return Err(bug(connection, "psk")) };
+    let local_subnets = local_subnets(tx, service, connection)?;
+    let peer_subnets = peer_subnets(tx, connection)?;
+    if local_subnets.is_empty() || peer_subnets.is_empty() {
+        return Ok(None);
+    }
+    let is_up = [router, service, connection].iter().all(|object| object.flag("admin_state_up"));
+    Ok(Some(TunnelPlan {
+        id: parsed(connection, "id")?,
+        service: parsed(service, "id")?,
+        is_up,
+        local,
+        peer,
+        local_id: match connection.text("local_id") {
+            "" => Identity::Address(local),
+            text => Identity::parse(text),
+        },
+        peer_id: Identity::parse(connection.text("peer_id")),
+        psk: psk.clone(),
+        initiator: match connection.text("initiator") {
+            "response-only" => Initiator::ResponseOnly,
+            _ => Initiator::BiDirectional,
+        },
+        ike: IkePlan {
+            version: match (ike.text("ike_version"), ike.text("phase1_negotiation_mode")) {
+                ("v2", _) => IkeVersion::V2,
+                (_, "aggressive") => IkeVersion::V1(IkeMode::Aggressive),
+                _ => IkeVersion::V1(IkeMode::Main),
+            },
+            encryption: parsed(&ike, "encryption_algorithm")?,
+            integrity: parsed(&ike, "auth_algorithm")?,
+            group: parsed(&ike, "pfs")?,
+            lifetime: lifetime(&ike),
+        },
+        child: ChildPlan {
+            protocol: match ipsec.text("transform_protocol") {
+                "ah" => IpsecProtocol::Ah,
+                _ => IpsecProtocol::Esp,
+            },
+            mode: match ipsec.text("encapsulation_mode") {
+                "transport" => IpsecMode::Transport,
+                _ => IpsecMode::Tunnel,
+            },
+            encryption: parsed(&ipsec, "encryption_algorithm")?,
+            integrity: parsed(&ipsec, "auth_algorithm")?,
+            group: parsed(&ipsec, "pfs")?,
+            lifetime: lifetime(&ipsec),
+        },
+        dpd: dpd(connection),
+        mtu: u32::try_from(connection.int("mtu")).unwrap_or_default(),
+        local_subnets,
+        peer_subnets,
+    }))
+}
+
+/// The service's address of the peer's IP version. A host name is looked up by IPv4 when the router
+/// has such an address.
+fn local_address(service: &Object, peer: &Peer) -> Option<IpAddr> {
+    let address = |name: &str| service.opt_text(name).and_then(|text| text.parse().ok());
+    let (v4, v6) = (address("external_v4_ip"), address("external_v6_ip"));
+    match peer {
+        Peer::Address(IpAddr::V4(_)) => v4,
+        Peer::Address(IpAddr::V6(_)) => v6,
+        Peer::Host(_) => v4.or(v6),
+    }
+}
+
+fn local_subnets(tx: &mut Tx<'_>, service: &Object, connection: &Object) -> Result<Vec<IpNet>, Failure> {
+    let ids: Vec<String> = match (service.opt_text("subnet_id"), connection.opt_text("local_ep_group_id")) {
+        (Some(subnet), _) => vec![subnet.to_owned()],
+        (None, Some(group)) => match referred(tx, Kind::EndpointGroup, group)? {
+            Some(group) => group.texts("endpoints").map(str::to_owned).collect(),
+            None => Vec::new(),
+        },
+        (None, None) => Vec::new(),
+    };
+    let mut cidrs = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(subnet) = referred(tx, Kind::Subnet, &id)? {
+            cidrs.push(address::cidr(subnet.text("cidr")).map_err(|_| bug(&subnet, "cidr"))?);
+        }
+    }
+    Ok(cidrs)
+}
+
+fn peer_subnets(tx: &mut Tx<'_>, connection: &Object) -> Result<Vec<IpNet>, Failure> {
+    let texts: Vec<String> = match connection.opt_text("peer_ep_group_id") {
+        Some(group) => match referred(tx, Kind::EndpointGroup, group)? {
+            Some(group) => group.texts("endpoints").map(str::to_owned).collect(),
+            None => Vec::new(),
+        },
+        None => connection.texts("peer_cidrs").map(str::to_owned).collect(),
+    };
+    texts.iter().map(|text| address::cidr(text).map_err(|_| bug(connection, "peer_cidrs"))).collect()
+}
+
+fn lifetime(policy: &Object) -> u32 {
+    let value = policy.json("lifetime").get("value").and_then(Json::as_u64);
+    value.and_then(|value| u32::try_from(value).ok()).unwrap_or(3600)
+}
+
+fn dpd(connection: &Object) -> Dpd {
+    let dpd = connection.json("dpd");
+    let seconds = |key: &str, default| {
+        dpd.get(key).and_then(Json::as_u64).and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
+    };
+    let action = match dpd.get("action").and_then(Json::as_str) {
+        Some("clear") => DpdAction::Clear,
+        Some("restart") => DpdAction::Restart,
+        Some("disabled") => DpdAction::Disabled,
+        Some("restart-by-peer") => DpdAction::RestartByPeer,
+        Some(_) | None => DpdAction::Hold,
+    };
+    Dpd { action, interval: seconds("interval", 30), timeout: seconds("timeout", 120) }
+}

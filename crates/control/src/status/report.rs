@@ -1,0 +1,135 @@
+//! Takes over what agents report.
+
+use super::{Status, settle};
+use crate::node::{self, Fenced, Lease};
+use crate::{Control, Failure};
+use karez_engine::{Code, Event, Reason, RouterReport, TunnelReport};
+use karez_model::Kind;
+use karez_store::{Datum, Error, Query, Tx};
+
+/// How many events of a connection are kept.
+const EVENTS: i64 = 100;
+
+impl Control {
+    /// Takes over the statuses of tunnels. Each comes with the generation of the plan that it is
+    /// about. What is about a router that the node does not have in that generation, or about a
+    /// connection that is gone, is passed over.
+    ///
+    /// # Errors
+    /// [`Fenced::Replaced`], or the store's.
+    pub async fn report_tunnels(
+        &self,
+        lease: &Lease,
+        mut reports: Vec<(i64, TunnelReport)>,
+    ) -> Result<(), Fenced> {
+        let lease = lease.clone();
+        // In one order, so that two sessions do not wait for each other.
+        reports.sort_by_key(|(_, report)| report.status.id);
+        self.store
+            .write(move |tx| {
+                for (generation, report) in &reports {
+                    if is_placed(tx, &lease, &report.router.to_string(), *generation)? {
+                        take_over(tx, &lease, report)?;
+                    }
+                }
+                node::check(tx, &lease)
+            })
+            .await
+    }
+
+    /// Takes over how routers as a whole are doing, which is what their services' statuses are made
+    /// of. A router that cannot be made leaves its connections nothing to come up on.
+    ///
+    /// # Errors
+    /// [`Fenced::Replaced`], or the store's.
+    pub async fn report_routers(&self, lease: &Lease, mut reports: Vec<RouterReport>) -> Result<(), Fenced> {
+        let lease = lease.clone();
+        reports.sort_by_key(|report| report.router);
+        self.store
+            .write(move |tx| {
+                for report in &reports {
+                    let router = report.router.to_string();
+                    if is_placed(tx, &lease, &router, report.generation)? {
+                        settle_router(tx, &router, report.trouble.as_ref())?;
+                    }
+                }
+                node::check(tx, &lease)
+            })
+            .await
+    }
+}
+
+fn is_placed(tx: &mut Tx<'_>, lease: &Lease, router: &str, generation: i64) -> Result<bool, Error> {
+    let sql = "SELECT router_id FROM placements WHERE router_id = $1 AND node_id = $2 AND generation = $3";
+    let params = [Datum::from(router), Datum::from(lease.node.as_str()), Datum::from(generation)];
+    Ok(!tx.query(sql, &params)?.is_empty())
+}
+
+fn take_over(tx: &mut Tx<'_>, lease: &Lease, report: &TunnelReport) -> Result<(), Failure> {
+    let id = report.status.id.to_string();
+    let mut exists = false;
+    settle(tx, Kind::IpsecSiteConnection, &id, |connection| {
+        exists = true;
+        let status = Status::of_tunnel(report.status.state, connection.text("status"));
+        Some((status, report.status.reason.clone()))
+    })?;
+    if !exists {
+        return Ok(());
+    }
+    let status = serde_json::to_string(&report.status)
+        .map_err(|error| Error::Bug(format!("the status of {id} cannot be written: {error}")))?;
+    let sql = "INSERT INTO connection_states (connection_id, node_id, status, reported_at)
+        VALUES ($1, $2, $3, $4)
+        ON CONFLICT (connection_id) DO UPDATE SET node_id = excluded.node_id, status = excluded.status,
+            reported_at = excluded.reported_at";
+    let now = tx.now();
+    let params = [id.as_str().into(), Datum::from(lease.node.as_str()), status.into(), Datum::from(now)];
+    tx.execute(sql, &params)?;
+    keep_events(tx, &id, &report.events)
+}
+
+fn keep_events(tx: &mut Tx<'_>, id: &str, events: &[Event]) -> Result<(), Failure> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT COALESCE(MAX(sequence), 0) FROM connection_events WHERE connection_id = $1";
+    let mut sequence = tx.query_opt(sql, &[Datum::from(id)])?.map_or(Ok(0), |row| row.int(0))?;
+    for event in events {
+        sequence += 1;
+        let event = serde_json::to_string(event)
+            .map_err(|error| Error::Bug(format!("an event of {id} cannot be written: {error}")))?;
+        let sql = "INSERT INTO connection_events (connection_id, sequence, event) VALUES ($1, $2, $3)";
+        tx.execute(sql, &[Datum::from(id), Datum::from(sequence), Datum::from(event)])?;
+    }
+    let sql = "DELETE FROM connection_events WHERE connection_id = $1 AND sequence <= $2";
+    tx.execute(sql, &[Datum::from(id), Datum::from(sequence - EVENTS)])?;
+    Ok(())
+}
+
+fn settle_router(tx: &mut Tx<'_>, router: &str, trouble: Option<&Reason>) -> Result<(), Failure> {
+    let Some(owner) = tx.get(Kind::Router, router)? else { return Ok(()) };
+    let is_router_up = owner.flag("admin_state_up");
+    for service in tx.list(&Query::all(Kind::VpnService).with("router_id", router))? {
+        if let Some(trouble) = trouble {
+            let connections = Query::all(Kind::IpsecSiteConnection).with("vpnservice_id", service.id());
+            for connection in tx.list(&connections)? {
+                settle(tx, Kind::IpsecSiteConnection, connection.id(), |connection| {
+                    let is_pending = connection.text("status") == Status::PendingCreate.as_str();
+                    is_pending.then(|| (Status::Error, Some(trouble.clone())))
+                })?;
+            }
+        }
+        settle(tx, Kind::VpnService, service.id(), |service| {
+            Some(match trouble {
+                Some(trouble) => (Status::Error, Some(trouble.clone())),
+                None if is_router_up && service.flag("admin_state_up") => (Status::Active, None),
+                None => {
+                    let whose = if is_router_up { "service" } else { "router" };
+                    let message = format!("The administrative state of the {whose} is down");
+                    (Status::Down, Some(Reason::new(Code::AdminDown, message)))
+                }
+            })
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Joins the use cases to the sessions of agents: desired state goes out when its revision differs,
+//! reports come in, leases are renewed, routers without a node are placed.
+//!
+//! Everything here is level-triggered. The doorbell only makes it quick: each look finds out by
+//! itself what there is to do, and there is one each few seconds without any ring.
+
+mod bell;
+mod session;
+
+use bell::Bell;
+use karez_control::Control;
+use karez_fabric::ControlEnd;
+use session::Session;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a node counts as alive after it was last heard of.
+    pub lease: Duration,
+    /// How often to look without being told.
+    pub look: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(15), look: Duration::from_secs(2) }
+    }
+}
+
+/// Serves the sessions that come in until told to stop. Agents are not told: for them the control
+/// plane is away for a while, and what they run goes on.
+pub async fn serve(
+    control: Control,
+    options: Options,
+    mut sessions: Receiver<ControlEnd>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let bell = Bell::new(control.clone(), options);
+    let mut running = JoinSet::new();
+    running.spawn(bell.clone().run());
+    loop {
+        tokio::select! {
+            session = sessions.recv() => match session {
+                Some(end) => {
+                    running.spawn(Session::new(control.clone(), options, bell.clone()).run(end));
+                }
+                None => break,
+            },
+            Some(_) = running.join_next() => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    running.shutdown().await;
+}

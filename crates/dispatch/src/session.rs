@@ -1,0 +1,192 @@
+//! One session of one agent.
+
+use crate::Options;
+use crate::bell::Bell;
+use karez_control::{Control, Failure, Fenced, Lease};
+use karez_engine::RouterId;
+use karez_fabric::{ControlEnd, Desired, FromAgent, Held, Hello, ToAgent, Welcome};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long an agent may take to say who it is.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// How many messages that wait are taken over in one go.
+const BATCH: usize = 256;
+
+pub(crate) struct Session {
+    control: Control,
+    options: Options,
+    bell: Bell,
+}
+
+/// Why a session is over.
+#[derive(Debug, Error)]
+enum Over {
+    #[error("the agent is gone")]
+    Gone,
+    #[error("the node's id is no UUID")]
+    Node,
+    #[error("the agent did not say who it is")]
+    Silent,
+    #[error("the certificate is for {certified}, and the agent says that it is {said}")]
+    Impostor { certified: String, said: String },
+    #[error("{0}")]
+    Fenced(#[from] Fenced),
+    #[error("{0}")]
+    Failure(#[from] Failure),
+}
+
+/// What the agent has of what it should run.
+struct Known {
+    /// The revision of the last desired state that was sent; none when the agent needs all.
+    sent: Option<i64>,
+    held: BTreeMap<RouterId, Held>,
+}
+
+impl Session {
+    pub(crate) fn new(control: Control, options: Options, bell: Bell) -> Self {
+        Self { control, options, bell }
+    }
+
+    /// Serves the session to its end.
+    pub(crate) async fn run(self, mut end: ControlEnd) {
+        let hello = match greet(&mut end).await {
+            Ok(hello) => hello,
+            Err(why) => return tracing::warn!(%why, "a session was refused"),
+        };
+        let host = hello.host.clone();
+        let lease = match self.control.open_session(&hello, self.options.lease).await {
+            Ok(lease) => lease,
+            Err(error) => return tracing::warn!(host, %error, "a session could not be begun"),
+        };
+        tracing::info!(host, epoch = lease.epoch, version = hello.version, "an agent has connected");
+        let why = match self.serve(&mut end, &lease, hello).await {
+            Ok(()) => Over::Gone,
+            Err(why) => why,
+        };
+        self.bell.forget(&lease);
+        tracing::info!(host, epoch = lease.epoch, %why, "the session of an agent is over");
+    }
+
+    async fn serve(&self, end: &mut ControlEnd, lease: &Lease, hello: Hello) -> Result<(), Over> {
+        let node = lease.node.parse().map_err(|_| Over::Node)?;
+        let welcome = Welcome { node, epoch: lease.epoch, lease: self.options.lease };
+        send(end, ToAgent::Welcome(welcome)).await?;
+        let mut known =
+            Known { sent: hello.applied, held: hello.held.iter().map(|held| (held.router, *held)).collect() };
+        let mut revisions = self.bell.revisions();
+        let mut lost = self.bell.lost();
+        let mut renewed = interval(self.options.lease / 3);
+        renewed.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.bring_up_to_date(end, lease, &mut known).await?;
+        let mut messages = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                count = end.incoming.recv_many(&mut messages, BATCH) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    self.bell.heard(lease);
+                    self.take_over(lease, std::mem::take(&mut messages)).await?;
+                }
+                _ = revisions.changed() => {
+                    let revision = revisions.borrow_and_update().get(&lease.node).copied();
+                    if revision != known.sent {
+                        self.bring_up_to_date(end, lease, &mut known).await?;
+                    }
+                }
+                _ = lost.changed() => {
+                    if lost.borrow_and_update().contains(lease) {
+                        return Err(Fenced::Replaced.into());
+                    }
+                }
+                _ = renewed.tick() => send(end, ToAgent::Renewed).await?,
+            }
+        }
+    }
+
+    /// Sends what differs from what the agent has, when anything does. Any inequality counts, not
+    /// only "less than": a database that was restored goes backwards.
+    async fn bring_up_to_date(
+        &self,
+        end: &mut ControlEnd,
+        lease: &Lease,
+        known: &mut Known,
+    ) -> Result<(), Over> {
+        let held = known.sent.map(|_| known.held.values().copied().collect());
+        let desired = self.control.desired(lease, held).await?;
+        if known.sent == Some(desired.revision) {
+            return Ok(());
+        }
+        known.note(&desired);
+        send(end, ToAgent::Desired(desired)).await
+    }
+
+    async fn take_over(&self, lease: &Lease, messages: Vec<FromAgent>) -> Result<(), Over> {
+        let (mut tunnels, mut routers) = (Vec::new(), Vec::new());
+        let (mut applied, mut found) = (None, None);
+        for message in messages {
+            match message {
+                FromAgent::Tunnels(reports) => tunnels.extend(reports),
+                FromAgent::Routers(reports) => routers.extend(reports),
+                FromAgent::Applied { revision } => applied = Some(revision),
+                FromAgent::Found(found_now) => found = Some(found_now),
+                FromAgent::Heartbeat => {}
+                FromAgent::Hello(_) => {
+                    tracing::warn!(node = lease.node, "an agent said twice who it is");
+                }
+            }
+        }
+        if !routers.is_empty() {
+            self.control.report_routers(lease, routers).await?;
+        }
+        if !tunnels.is_empty() {
+            self.control.report_tunnels(lease, tunnels).await?;
+        }
+        if let Some(revision) = applied {
+            self.control.applied(lease, revision).await?;
+        }
+        if let Some(routers) = found {
+            self.control.found(lease, routers).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    fn note(&mut self, desired: &Desired) {
+        if desired.is_whole {
+            self.held.clear();
+        }
+        for gone in &desired.gone {
+            self.held.remove(gone);
+        }
+        for plan in &desired.routers {
+            let held = Held { router: plan.id, generation: plan.generation, revision: plan.revision };
+            self.held.insert(plan.id, held);
+        }
+        self.sent = Some(desired.revision);
+    }
+}
+
+async fn greet(end: &mut ControlEnd) -> Result<Hello, Over> {
+    let first = timeout(HELLO, end.incoming.recv()).await.map_err(|_| Over::Silent)?;
+    let hello = match first {
+        Some(FromAgent::Hello(hello)) => hello,
+        Some(_) => return Err(Over::Silent),
+        None => return Err(Over::Gone),
+    };
+    match &end.host {
+        Some(certified) if *certified != hello.host => {
+            Err(Over::Impostor { certified: certified.clone(), said: hello.host })
+        }
+        Some(_) | None => Ok(hello),
+    }
+}
+
+async fn send(end: &ControlEnd, message: ToAgent) -> Result<(), Over> {
+    end.outgoing.send(message).await.map_err(|_| Over::Gone)
+}
