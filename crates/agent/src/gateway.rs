@@ -1,0 +1,49 @@
+//! What every sort of gateway can do.
+
+use crate::Guard;
+use karez_engine::{Datapath, Place, RouterId, RouterPlan};
+use std::future::Future;
+use thiserror::Error;
+
+/// What a gateway could not do: which router, what was tried, what would mend it.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct GatewayError(pub String);
+
+/// The router around the tunnels: interfaces and routes where it is ours, and in any case what must
+/// hold for the traffic of tunnels.
+pub trait Gateway: Send + Sync + 'static {
+    /// Makes the router so, by difference: its interfaces where this sort of gateway makes them,
+    /// forwarding, and for the traffic of each guard the exemption from NAT, the clamp of the MSS
+    /// and the drop of what would go or come in clear. Nothing else is touched. Returns where the
+    /// engine is to work. Doing it again is harmless and cheap.
+    ///
+    /// # Errors
+    /// What the machine refused. Trying again later is right.
+    fn apply(
+        &self,
+        plan: &RouterPlan,
+        guards: &[Guard],
+        datapath: Datapath,
+    ) -> impl Future<Output = Result<Place, GatewayError>> + Send;
+
+    /// Takes away everything that [`Gateway::apply`] has made for a router. Nothing happens when
+    /// there is nothing.
+    ///
+    /// # Errors
+    /// What the machine refused. Trying again later is right.
+    fn remove(&self, router: RouterId) -> impl Future<Output = Result<(), GatewayError>> + Send;
+
+    /// The routers that something of ours is there for, perhaps from before the agent was started.
+    ///
+    /// # Errors
+    /// What the machine refused.
+    fn present(&self) -> impl Future<Output = Result<Vec<RouterId>, GatewayError>> + Send;
+
+    /// The routers that somebody else has made on this node and that can be used; none for
+    /// gateways that make routers themselves. Sorted.
+    ///
+    /// # Errors
+    /// What the machine refused.
+    fn found(&self) -> impl Future<Output = Result<Vec<RouterId>, GatewayError>> + Send;
+}
