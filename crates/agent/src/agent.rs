@@ -111,7 +111,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 None => (None, None),
             };
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopped(&mut stop) => return,
                 Some(end) = line.dial(), if !has_session => session = self.begin(end).await,
                 message = receive(incoming) => match message {
                     Some(message) => self.take(message).await,
@@ -350,6 +350,11 @@ impl Line {
         self.is_asked = false;
         end
     }
+}
+
+/// Done when told to stop, or when nobody is left to tell.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Waits for ever when there is no session.

@@ -1,9 +1,25 @@
-//! What every sort of gateway can do.
+//! What every sort of gateway can do, and the sorts that there are.
+
+mod any;
+mod attached;
+mod forwarding;
+mod host;
+mod managed;
+mod names;
+mod observed;
+mod rules;
+mod tables;
+
+pub use any::AnyGateway;
+pub use attached::{Attached, AttachedOptions, NamespacePattern, NoNamespacePattern};
+pub use host::{Host, HostOptions};
+pub use managed::{Managed, ManagedOptions};
 
 use crate::Guard;
 use karez_engine::{Datapath, Place, RouterId, RouterPlan};
 use std::future::Future;
 use thiserror::Error;
+use tokio::task::spawn_blocking;
 
 /// What a gateway could not do: which router, what was tried, what would mend it.
 #[derive(Debug, Error)]
@@ -46,4 +62,28 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// What the machine refused.
     fn found(&self) -> impl Future<Output = Result<Vec<RouterId>, GatewayError>> + Send;
+}
+
+/// What became of making a router so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Where the engine is to work.
+    pub place: Place,
+    /// Whether anything had to be done for it.
+    pub has_changed: bool,
+}
+
+/// Says which router it was.
+fn of(router: RouterId) -> impl Fn(karez_net::Error) -> GatewayError {
+    move |error| GatewayError(format!("router {router}: {error}"))
+}
+
+/// Work that waits for a lock of the file system.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, karez_net::Error> + Send + 'static,
+) -> Result<T, karez_net::Error> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

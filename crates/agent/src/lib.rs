@@ -5,11 +5,11 @@
 //! agent that is restarted, a neighbour that is edited leave a router's tunnels alone.
 
 mod agent;
-mod gateway;
+pub mod gateway;
 mod guard;
 mod ledger;
 mod router;
 
 pub use agent::{Agent, Options};
-pub use gateway::{Gateway, GatewayError};
+pub use gateway::{AnyGateway, Gateway, GatewayError};
 pub use guard::{Guard, guards};

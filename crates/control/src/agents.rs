@@ -71,6 +71,9 @@ impl Control {
             }
             let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1 WHERE node_id = $1";
             context.tx.execute(sql, &[Datum::from(node.as_str())])?;
+            // Its certificate is not renewed any more.
+            let sql = "DELETE FROM enrolled_hosts WHERE host = $1";
+            context.tx.execute(sql, &[Datum::from(agent.text("host"))])?;
             context.tx.execute("DELETE FROM nodes WHERE id = $1", &[Datum::from(node.as_str())])?;
             context.tx.ring();
             Ok(())
@@ -209,6 +212,21 @@ impl Control {
                     }
                 }
                 Ok(census)
+            })
+            .await
+    }
+
+    /// How many agents are alive, and how many are not: for metrics.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn attendance(&self) -> Result<(i64, i64), Failure> {
+        self.store
+            .read(|tx| {
+                let row = tx.query_opt("SELECT COALESCE(SUM(alive), 0), COUNT(*) FROM agents", &[])?;
+                let (alive, all) =
+                    row.map_or(Ok((0, 0)), |row| Ok::<_, Failure>((row.int(0)?, row.int(1)?)))?;
+                Ok((alive, all - alive))
             })
             .await
     }

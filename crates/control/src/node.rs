@@ -9,7 +9,7 @@ use karez_fabric::{Desired, Held, Hello};
 use karez_model::parse::clip;
 use karez_store::{Datum, Tx};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,6 +20,15 @@ pub struct Lease {
     pub node: String,
     /// The session's epoch.
     pub epoch: i64,
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The epoch of its last session.
+    pub epoch: i64,
+    /// The revision of what it should run.
+    pub revision: i64,
 }
 
 /// Why something was not written for a session.
@@ -94,7 +103,7 @@ impl Control {
         const AT_ONCE: usize = 200;
         self.store
             .write(move |tx| {
-                let mut kept: Vec<String> = Vec::with_capacity(leases.len());
+                let mut kept = BTreeSet::new();
                 for chunk in leases.chunks(AT_ONCE) {
                     let mut params = vec![Datum::from(micros(term)), Datum::from(tx.now())];
                     let mut any = Vec::with_capacity(chunk.len());
@@ -104,28 +113,30 @@ impl Control {
                         any.push(format!("(id = ${} AND epoch = ${})", params.len() - 1, params.len()));
                     }
                     let sql = format!(
-                        "UPDATE nodes SET lease_until = {} + $1, heartbeat_at = $2 WHERE {} RETURNING id",
+                        "UPDATE nodes SET lease_until = {} + $1, heartbeat_at = $2 WHERE {} RETURNING id, epoch",
                         tx.clock(),
                         any.join(" OR ")
                     );
                     for row in tx.query(&sql, &params)? {
-                        kept.push(row.text(0)?.to_owned());
+                        kept.insert(Lease { node: row.text(0)?.to_owned(), epoch: row.int(1)? });
                     }
                 }
-                Ok(leases.iter().filter(|lease| !kept.contains(&lease.node)).cloned().collect())
+                Ok(leases.iter().filter(|lease| !kept.contains(lease)).cloned().collect())
             })
             .await
     }
 
-    /// The revisions of what nodes should run, by their ids.
+    /// Where the nodes stand, by their ids.
     ///
     /// # Errors
     /// Only the store's.
-    pub async fn desired_revisions(&self) -> Result<BTreeMap<String, i64>, Failure> {
+    pub async fn standings(&self) -> Result<BTreeMap<String, Standing>, Failure> {
         self.store
             .read(|tx| {
-                let rows = tx.query("SELECT id, desired_rev FROM nodes", &[])?;
-                let pair = |row: &karez_store::Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+                let rows = tx.query("SELECT id, epoch, desired_rev FROM nodes", &[])?;
+                let pair = |row: &karez_store::Row| {
+                    Ok((row.text(0)?.to_owned(), Standing { epoch: row.int(1)?, revision: row.int(2)? }))
+                };
                 rows.iter().map(pair).collect()
             })
             .await
@@ -138,8 +149,11 @@ impl Control {
     /// [`Fenced::Replaced`], or the store's.
     pub async fn desired(&self, lease: &Lease, held: Option<Vec<Held>>) -> Result<Desired, Fenced> {
         let lease = lease.clone();
+        let held = held.map(|held| held.into_iter().map(|held| (held.router, held)).collect());
+        let held: Option<BTreeMap<RouterId, Held>> = held;
         self.store
             .read(move |tx| {
+                // Read before all else: what is read below may be newer, and is then sent once more.
                 let sql = "SELECT desired_rev FROM nodes WHERE id = $1 AND epoch = $2";
                 let node = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
                 let Some(row) = tx.query_opt(sql, &node)? else { return Err(Fenced::Replaced) };
@@ -147,20 +161,18 @@ impl Control {
                 let sql = "SELECT router_id, generation, revision FROM placements WHERE node_id = $1
                     ORDER BY router_id";
                 let placed = tx.query(sql, &node[..1])?;
-                let has = |wanted: &Held| held.as_ref().is_some_and(|held| held.contains(wanted));
                 let mut routers = Vec::new();
-                let mut ids = Vec::with_capacity(placed.len());
+                let mut ids = BTreeSet::new();
                 for row in &placed {
                     let Ok(router) = row.text(0)?.parse::<RouterId>() else { continue };
                     let wanted = Held { router, generation: row.int(1)?, revision: row.int(2)? };
-                    ids.push(router);
-                    if !has(&wanted) {
+                    ids.insert(router);
+                    if held.as_ref().and_then(|held| held.get(&router)) != Some(&wanted) {
                         routers.extend(plan::of_router(tx, router, wanted.generation, wanted.revision)?);
                     }
                 }
-                ids.sort_unstable();
-                let is_gone = |held: &&Held| ids.binary_search(&held.router).is_err();
-                let gone = held.iter().flatten().filter(is_gone).map(|held| held.router).collect();
+                let gone =
+                    held.iter().flat_map(BTreeMap::keys).filter(|id| !ids.contains(id)).copied().collect();
                 Ok(Desired { revision, is_whole: held.is_none(), routers, gone })
             })
             .await
@@ -190,9 +202,10 @@ impl Control {
         let lease = lease.clone();
         self.store
             .write(move |tx| {
+                check(tx, &lease)?;
                 set_found(tx, &lease.node, &routers)?;
                 tx.ring();
-                check(tx, &lease)
+                Ok(())
             })
             .await
     }
@@ -216,8 +229,8 @@ impl Control {
     }
 }
 
-/// Refuses what is written for a session that is no longer the node's. Called last in a transaction:
-/// others lock a node's row after all else, too.
+/// Refuses what is written for a session that is no longer the node's. Called last in a transaction
+/// that locks other objects: others lock a node's row after all else, too.
 pub(crate) fn check(tx: &mut Tx<'_>, lease: &Lease) -> Result<(), Fenced> {
     let sql = "SELECT id FROM nodes WHERE id = $1 AND epoch = $2";
     let params = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];

@@ -6,6 +6,8 @@
 mod gateway;
 mod tunnel;
 
+pub(crate) use tunnel::obstacle;
+
 use crate::Failure;
 use karez_engine::{RouterId, RouterPlan, ServicePlan};
 use karez_model::{Kind, Object};

@@ -92,10 +92,10 @@ pub(crate) fn after_update(
         Kind::IpsecSiteConnection => vpn::connection::touch(context, new),
         Kind::Router => core::router::after_update(context, old, new),
         Kind::Port => core::port::after_update(context, old, new),
+        Kind::Network => core::network::after_update(context, old, new),
         Kind::IkePolicy
         | Kind::IpsecPolicy
         | Kind::EndpointGroup
-        | Kind::Network
         | Kind::Subnet
         | Kind::FloatingIp
         | Kind::SecurityGroup

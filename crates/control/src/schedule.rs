@@ -3,17 +3,22 @@
 //! Only routers that have no node are placed. A router whose node is silent stays where it is: its
 //! tunnels go on there without the control plane.
 
+use crate::core::zone;
 use crate::{Control, Failure};
-use karez_model::Kind;
+use karez_model::{Kind, Object};
 use karez_store::{Datum, Tx};
 
 /// A node that may be given routers.
 struct Candidate {
     id: String,
     is_managed: bool,
-    zone: Option<String>,
+    zone: String,
     load: i64,
 }
+
+/// Routers without a node that nobody keeps off.
+const UNPLACED: &str = "SELECT id FROM routers WHERE id NOT IN
+    (SELECT router_id FROM placements WHERE node_id IS NOT NULL OR is_parked = 1) ORDER BY id";
 
 impl Control {
     /// Places the routers that have no node and are not kept off by an operator, each on the node
@@ -23,26 +28,38 @@ impl Control {
     /// # Errors
     /// Only the store's.
     pub async fn schedule(&self) -> Result<usize, Failure> {
-        const UNPLACED: &str = "SELECT id FROM routers WHERE id NOT IN
-            (SELECT router_id FROM placements WHERE node_id IS NOT NULL OR is_parked = 1) ORDER BY id";
-        let is_any = self.store.read(|tx| Ok::<_, Failure>(!tx.query(UNPLACED, &[])?.is_empty())).await?;
-        if !is_any {
+        // Whom nobody can take is not locked at each look.
+        let takeable = self.store.read(takeable).await?;
+        if takeable.is_empty() {
             return Ok(0);
         }
         self.store
-            .write(|tx| {
+            .write(move |tx| {
                 let mut nodes = candidates(tx)?;
-                if nodes.is_empty() {
-                    return Ok(0);
-                }
                 let mut placed = 0;
-                for row in tx.query(UNPLACED, &[])? {
-                    placed += usize::from(place(tx, row.text(0)?, &mut nodes)?);
+                for router in &takeable {
+                    placed += usize::from(place(tx, router, &mut nodes)?);
                 }
                 Ok(placed)
             })
             .await
     }
+}
+
+fn takeable(tx: &mut Tx<'_>) -> Result<Vec<String>, Failure> {
+    let nodes = candidates(tx)?;
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut takeable = Vec::new();
+    for row in tx.query(UNPLACED, &[])? {
+        let id = row.text(0)?;
+        let Some(router) = tx.get(Kind::Router, id)? else { continue };
+        if choose(tx, &router, &nodes)?.is_some() {
+            takeable.push(id.to_owned());
+        }
+    }
+    Ok(takeable)
 }
 
 fn candidates(tx: &mut Tx<'_>) -> Result<Vec<Candidate>, Failure> {
@@ -57,38 +74,41 @@ fn candidates(tx: &mut Tx<'_>) -> Result<Vec<Candidate>, Failure> {
         found.push(Candidate {
             id: row.text(0)?.to_owned(),
             is_managed: row.text(1)? == "managed",
-            zone: row.opt_text(2)?.map(str::to_owned),
+            zone: row.opt_text(2)?.unwrap_or(zone::DEFAULT).to_owned(),
             load: row.int(3)?,
         });
     }
     Ok(found)
 }
 
-fn place(tx: &mut Tx<'_>, router_id: &str, nodes: &mut [Candidate]) -> Result<bool, Failure> {
-    let Some(router) = tx.lock(Kind::Router, router_id)? else { return Ok(false) };
-    let id = [Datum::from(router_id)];
+fn place(tx: &mut Tx<'_>, id: &str, nodes: &mut [Candidate]) -> Result<bool, Failure> {
+    let Some(router) = tx.lock(Kind::Router, id)? else { return Ok(false) };
     // Looked at again under the router's lock: another replica may have been faster.
     let sql =
         "SELECT router_id FROM placements WHERE router_id = $1 AND (node_id IS NOT NULL OR is_parked = 1)";
-    if !tx.query(sql, &id)?.is_empty() {
+    if !tx.query(sql, &[Datum::from(id)])?.is_empty() {
         return Ok(false);
     }
+    let Some(at) = choose(tx, &router, nodes)? else { return Ok(false) };
+    assign(tx, id, &nodes[at].id)?;
+    nodes[at].load += 1;
+    Ok(true)
+}
+
+/// Which of the nodes takes a router, by its place among them.
+fn choose(tx: &mut Tx<'_>, router: &Object, nodes: &[Candidate]) -> Result<Option<usize>, Failure> {
     let mut found_on = Vec::new();
-    for row in tx.query("SELECT node_id FROM found_routers WHERE router_id = $1", &id)? {
+    let sql = "SELECT node_id FROM found_routers WHERE router_id = $1";
+    for row in tx.query(sql, &[Datum::from(router.id())])? {
         found_on.push(row.text(0)?.to_owned());
     }
     let hints: Vec<&str> = router.texts("availability_zone_hints").collect();
-    let is_in_zone = |node: &&mut Candidate| {
-        hints.is_empty() || node.zone.as_deref().is_some_and(|zone| hints.contains(&zone))
+    let is_able = |node: &Candidate| {
+        let is_there = if found_on.is_empty() { node.is_managed } else { found_on.contains(&node.id) };
+        is_there && (hints.is_empty() || hints.contains(&node.zone.as_str()))
     };
-    let is_able = |node: &&mut Candidate| {
-        if found_on.is_empty() { node.is_managed } else { found_on.contains(&node.id) }
-    };
-    let able = nodes.iter_mut().filter(is_in_zone).filter(is_able);
-    let Some(node) = able.min_by(|a, b| (a.load, &a.id).cmp(&(b.load, &b.id))) else { return Ok(false) };
-    assign(tx, router_id, &node.id)?;
-    node.load += 1;
-    Ok(true)
+    let able = nodes.iter().enumerate().filter(|(_, node)| is_able(node));
+    Ok(able.min_by_key(|(_, node)| (node.load, node.id.as_str())).map(|(at, _)| at))
 }
 
 /// Gives a router to a node. The caller holds the router's lock.

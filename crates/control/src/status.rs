@@ -1,10 +1,11 @@
 //! Statuses: what an agent's reports do to them, and what is known when there is no agent.
 
+mod attendance;
 mod report;
 mod shown;
 mod unattended;
 
-pub use shown::ConnectionStatus;
+pub use shown::{ConnectionStatus, Tunnel};
 
 use crate::Failure;
 use karez_engine::{Reason, TunnelState};
@@ -36,14 +37,24 @@ impl Status {
         }
     }
 
+    /// Of an object as it is stored.
+    fn of(object: &Object) -> Self {
+        match object.text("status") {
+            "PENDING_CREATE" => Self::PendingCreate,
+            "ACTIVE" => Self::Active,
+            "ERROR" => Self::Error,
+            _ => Self::Down,
+        }
+    }
+
     /// What a tunnel in this state makes of a connection. A new one stays pending until something is
     /// known; one that has been up or down before is not pending again.
-    fn of_tunnel(state: TunnelState, before: &str) -> Self {
-        match state {
-            TunnelState::Pending if before == Self::PendingCreate.as_str() => Self::PendingCreate,
-            TunnelState::Pending | TunnelState::Down => Self::Down,
-            TunnelState::Up => Self::Active,
-            TunnelState::Error => Self::Error,
+    fn of_tunnel(state: TunnelState, before: Self) -> Self {
+        match (state, before) {
+            (TunnelState::Pending, Self::PendingCreate) => Self::PendingCreate,
+            (TunnelState::Pending | TunnelState::Down, _) => Self::Down,
+            (TunnelState::Up, _) => Self::Active,
+            (TunnelState::Error, _) => Self::Error,
         }
     }
 }

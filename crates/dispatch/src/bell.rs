@@ -1,20 +1,29 @@
 //! Looks what has changed, for all sessions at once.
 
 use crate::Options;
-use karez_control::{Control, Failure, Lease};
+use karez_control::{Control, Failure, Lease, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The revisions of the nodes and the leases of the sessions here. Clones share them.
+/// Where the nodes stand and the leases of the sessions here. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Bell {
     control: Control,
     options: Options,
-    revisions: watch::Sender<Arc<BTreeMap<String, i64>>>,
-    leases: Arc<Mutex<BTreeSet<Lease>>>,
-    lost: watch::Sender<Arc<BTreeSet<Lease>>>,
+    standings: watch::Sender<Arc<BTreeMap<String, Standing>>>,
+    heard: Arc<Mutex<BTreeSet<Lease>>>,
+    renewal: watch::Sender<Arc<Renewal>>,
+}
+
+/// What came out of the last renewal.
+#[derive(Default)]
+pub(crate) struct Renewal {
+    /// The leases that go on from now.
+    pub renewed: BTreeSet<Lease>,
+    /// Those that are no longer the node's.
+    pub lost: BTreeSet<Lease>,
 }
 
 impl Bell {
@@ -22,20 +31,20 @@ impl Bell {
         Self {
             control,
             options,
-            revisions: watch::Sender::new(Arc::default()),
-            leases: Arc::default(),
-            lost: watch::Sender::new(Arc::default()),
+            standings: watch::Sender::new(Arc::default()),
+            heard: Arc::default(),
+            renewal: watch::Sender::new(Arc::default()),
         }
     }
 
-    /// The desired revisions of all nodes as last looked at.
-    pub(crate) fn revisions(&self) -> watch::Receiver<Arc<BTreeMap<String, i64>>> {
-        self.revisions.subscribe()
+    /// Where all nodes stood when last looked at.
+    pub(crate) fn standings(&self) -> watch::Receiver<Arc<BTreeMap<String, Standing>>> {
+        self.standings.subscribe()
     }
 
-    /// The leases that could not be renewed because they are no longer the node's.
-    pub(crate) fn lost(&self) -> watch::Receiver<Arc<BTreeSet<Lease>>> {
-        self.lost.subscribe()
+    /// What comes out of renewals.
+    pub(crate) fn renewals(&self) -> watch::Receiver<Arc<Renewal>> {
+        self.renewal.subscribe()
     }
 
     /// The agent of a session was heard: its lease is renewed with the next batch.
@@ -56,59 +65,67 @@ impl Bell {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let done = tokio::select! {
+            tokio::select! {
                 rung = doorbell.changed() => match rung {
                     Ok(()) => self.look().await,
                     Err(_) => return,
                 },
-                _ = look.tick() => self.look_around().await,
+                _ = look.tick() => {
+                    self.look().await;
+                    self.mark_unattended().await;
+                }
                 _ = renewal.tick() => self.renew().await,
-            };
-            if let Err(error) = done {
-                tracing::warn!(%error, "the state of the nodes cannot be looked at; trying again");
             }
         }
     }
 
-    async fn look(&self) -> Result<(), Failure> {
-        match self.control.schedule().await? {
-            0 => {}
-            placed => tracing::info!(placed, "routers were given to nodes"),
+    async fn look(&self) {
+        match self.control.schedule().await {
+            Ok(0) => {}
+            Ok(placed) => tracing::info!(placed, "routers were given to nodes"),
+            Err(error) => complain(&error, "routers cannot be given to nodes"),
         }
-        let revisions = self.control.desired_revisions().await?;
-        self.revisions.send_if_modified(|known| {
-            let is_other = **known != revisions;
+        let standings = match self.control.standings().await {
+            Ok(standings) => standings,
+            Err(error) => return complain(&error, "the state of the nodes cannot be looked at"),
+        };
+        self.standings.send_if_modified(|known| {
+            let is_other = **known != standings;
             if is_other {
-                *known = Arc::new(revisions);
+                *known = Arc::new(standings);
             }
             is_other
         });
-        Ok(())
     }
 
-    async fn look_around(&self) -> Result<(), Failure> {
-        self.look().await?;
-        match self.control.mark_unattended().await? {
-            0 => {}
-            marked => tracing::warn!(marked, "services and connections are without a living agent"),
+    async fn mark_unattended(&self) {
+        match self.control.mark_unattended().await {
+            Ok(0) => {}
+            Ok(marked) => tracing::warn!(marked, "services and connections are without a living agent"),
+            Err(error) => complain(&error, "what is without a living agent cannot be marked"),
         }
-        Ok(())
     }
 
     /// Who was not heard since the last time is not renewed.
-    async fn renew(&self) -> Result<(), Failure> {
+    async fn renew(&self) {
         let heard = std::mem::take(&mut *self.leases());
         if heard.is_empty() {
-            return Ok(());
+            return;
         }
-        let lost = self.control.renew(heard.into_iter().collect(), self.options.lease).await?;
-        if !lost.is_empty() {
-            self.lost.send_replace(Arc::new(lost.into_iter().collect()));
-        }
-        Ok(())
+        let lost = match self.control.renew(heard.iter().cloned().collect(), self.options.lease).await {
+            Ok(lost) => BTreeSet::from_iter(lost),
+            Err(error) => return complain(&error, "leases cannot be renewed"),
+        };
+        let renewed = heard.difference(&lost).cloned().collect();
+        self.renewal.send_replace(Arc::new(Renewal { renewed, lost }));
     }
 
     fn leases(&self) -> std::sync::MutexGuard<'_, BTreeSet<Lease>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What could not be done now is tried again at the next tick.
+fn complain(error: &Failure, what: &str) {
+    tracing::warn!(%error, "{what}; trying again");
 }

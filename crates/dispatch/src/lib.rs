@@ -50,7 +50,9 @@ pub async fn serve(
                 }
                 None => break,
             },
-            Some(_) = running.join_next() => {}
+            Some(ended) = running.join_next() => if let Err(error) = ended {
+                tracing::error!(%error, "a task of the dispatch has failed");
+            },
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }

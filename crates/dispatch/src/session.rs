@@ -6,9 +6,10 @@ use karez_control::{Control, Failure, Fenced, Lease};
 use karez_engine::RouterId;
 use karez_fabric::{ControlEnd, Desired, FromAgent, Held, Hello, ToAgent, Welcome};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 
 /// How long an agent may take to say who it is.
 const HELLO: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ enum Over {
     #[error("the node's id is no UUID")]
     Node,
     #[error("the agent did not say who it is")]
+    Nameless,
+    #[error("the agent was not heard of for the time of its lease")]
     Silent,
     #[error("the certificate is for {certified}, and the agent says that it is {said}")]
     Impostor { certified: String, said: String },
@@ -77,33 +80,42 @@ impl Session {
         send(end, ToAgent::Welcome(welcome)).await?;
         let mut known =
             Known { sent: hello.applied, held: hello.held.iter().map(|held| (held.router, *held)).collect() };
-        let mut revisions = self.bell.revisions();
-        let mut lost = self.bell.lost();
-        let mut renewed = interval(self.options.lease / 3);
-        renewed.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut standings = self.bell.standings();
+        let mut renewals = self.bell.renewals();
         self.bring_up_to_date(end, lease, &mut known).await?;
         let mut messages = Vec::with_capacity(BATCH);
+        let silence = sleep(self.options.lease);
+        tokio::pin!(silence);
         loop {
             tokio::select! {
                 count = end.incoming.recv_many(&mut messages, BATCH) => {
                     if count == 0 {
                         return Ok(());
                     }
+                    silence.set(sleep(self.options.lease));
                     self.bell.heard(lease);
                     self.take_over(lease, std::mem::take(&mut messages)).await?;
                 }
-                _ = revisions.changed() => {
-                    let revision = revisions.borrow_and_update().get(&lease.node).copied();
-                    if revision != known.sent {
+                _ = standings.changed() => {
+                    let standing = standings.borrow_and_update().get(&lease.node).copied();
+                    // A look that began before this session did has an older epoch.
+                    if standing.is_some_and(|standing| standing.epoch > lease.epoch) {
+                        return Err(Fenced::Replaced.into());
+                    }
+                    if standing.map(|standing| standing.revision) != known.sent {
                         self.bring_up_to_date(end, lease, &mut known).await?;
                     }
                 }
-                _ = lost.changed() => {
-                    if lost.borrow_and_update().contains(lease) {
+                _ = renewals.changed() => {
+                    let renewal = Arc::clone(&renewals.borrow_and_update());
+                    if renewal.lost.contains(lease) {
                         return Err(Fenced::Replaced.into());
                     }
+                    if renewal.renewed.contains(lease) {
+                        send(end, ToAgent::Renewed).await?;
+                    }
                 }
-                _ = renewed.tick() => send(end, ToAgent::Renewed).await?,
+                () = &mut silence => return Err(Over::Silent),
             }
         }
     }
@@ -118,7 +130,8 @@ impl Session {
     ) -> Result<(), Over> {
         let held = known.sent.map(|_| known.held.values().copied().collect());
         let desired = self.control.desired(lease, held).await?;
-        if known.sent == Some(desired.revision) {
+        let is_empty = desired.routers.is_empty() && desired.gone.is_empty();
+        if known.sent == Some(desired.revision) && is_empty {
             return Ok(());
         }
         known.note(&desired);
@@ -140,11 +153,12 @@ impl Session {
                 }
             }
         }
-        if !routers.is_empty() {
-            self.control.report_routers(lease, routers).await?;
-        }
+        // In this order the trouble of a router is seen by tunnels that are pending because of it.
         if !tunnels.is_empty() {
             self.control.report_tunnels(lease, tunnels).await?;
+        }
+        if !routers.is_empty() {
+            self.control.report_routers(lease, routers).await?;
         }
         if let Some(revision) = applied {
             self.control.applied(lease, revision).await?;
@@ -173,10 +187,10 @@ impl Known {
 }
 
 async fn greet(end: &mut ControlEnd) -> Result<Hello, Over> {
-    let first = timeout(HELLO, end.incoming.recv()).await.map_err(|_| Over::Silent)?;
+    let first = timeout(HELLO, end.incoming.recv()).await.map_err(|_| Over::Nameless)?;
     let hello = match first {
         Some(FromAgent::Hello(hello)) => hello,
-        Some(_) => return Err(Over::Silent),
+        Some(_) => return Err(Over::Nameless),
         None => return Err(Over::Gone),
     };
     match &end.host {

@@ -1,5 +1,9 @@
 //! The configuration file. Every key has a default or an error that names it.
 
+mod agent;
+
+pub(crate) use agent::{Agent, AgentFile, Agents, Datapath, Engine, EngineKind, Gateway, Shape};
+
 use anyhow::{Context, Result, bail};
 use karez_model::Secret;
 use serde::Deserialize;
@@ -35,6 +39,10 @@ pub(crate) struct Config {
     /// Default limits of projects, by resource; -1 is no limit.
     #[serde(default)]
     pub quotas: BTreeMap<String, i64>,
+    /// Where agents on other machines connect; nowhere when it is not given.
+    pub agents: Option<Agents>,
+    /// An agent in this process; none when it is not given.
+    pub agent: Option<Agent>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -189,11 +197,7 @@ impl Config {
     /// Reads a file. Unknown keys, wrong types and what does not fit together are errors that
     /// name the key.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("configuration file {}", path.display()))?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| anyhow::anyhow!("{}", position(&text, &error)))
-            .with_context(|| format!("configuration file {}", path.display()))?;
+        let config: Self = read(path)?;
         config.check().with_context(|| format!("configuration file {}", path.display()))?;
         Ok(config)
     }
@@ -209,6 +213,8 @@ impl Config {
             policy: Policy::default(),
             vpn: Vpn::default(),
             quotas: BTreeMap::new(),
+            agents: None,
+            agent: None,
         }
     }
 
@@ -235,6 +241,8 @@ impl Config {
             }
             Mode::None | Mode::Keystone | Mode::Embedded => {}
         }
+        self.agents.as_ref().map_or(Ok(()), Agents::check)?;
+        self.agent.as_ref().map_or(Ok(()), Agent::check)?;
         let known =
             karez_model::Kind::ALL.iter().filter_map(|kind| kind.resource().quota.map(|(name, _)| name));
         let known: Vec<&str> = known.collect();
@@ -319,9 +327,20 @@ impl Config {
             "policy": {"file": self.policy.file, "strict_readers": self.policy.strict_readers},
             "vpn": {"refuse_weak_algorithms": self.vpn.refuse_weak_algorithms},
             "quotas": self.quotas,
+            "agents": self.agents.as_ref().map(Agents::shown),
+            "agent": self.agent.as_ref().map(Agent::shown),
         });
         Ok(serde_json::to_string_pretty(&shown)?)
     }
+}
+
+/// Reads a configuration file of any sort.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
+    toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("{}", position(&text, &error)))
+        .with_context(|| format!("configuration file {}", path.display()))
 }
 
 /// The message of a parse error with its line, and without the line's text: it may hold a

@@ -2,9 +2,11 @@
 
 use crate::config::{Config, Database};
 use crate::{Place, say};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
+use karez_control::{Control, Settings};
 use karez_identity::{Embedded, embedded};
+use karez_model::policy::Policy;
 use karez_model::{Kind, Type};
 use karez_store::{Error, Keyring, Options, Query, Store};
 use std::fs::File;
@@ -34,6 +36,12 @@ fn options(config: &Config, keyring: Keyring) -> Result<Options> {
         Database::Sqlite(path) => Options::sqlite(path, keyring),
         Database::Postgres(url) => Options::postgres(url, keyring),
     })
+}
+
+/// The use cases of an installation that is there, for commands that no caller sends.
+pub(crate) fn control(config: &Config) -> Result<Control> {
+    let policy = Policy::new([]).map_err(|why| anyhow!("built-in policy: {why}"))?;
+    Ok(Control::new(existing(config)?, policy, Settings::default()))
 }
 
 pub(crate) fn migrate(config: &Config) -> Result<()> {
@@ -127,7 +135,7 @@ fn alone(config: &Config) -> Result<File> {
 }
 
 async fn reseal_all(store: &Store) -> Result<u64> {
-    let mut resealed = 0;
+    let mut resealed = store.write(|tx| tx.reseal_values()).await?;
     for kind in Kind::ALL.iter().copied().filter(|kind| has_secret(*kind)) {
         let mut after = String::new();
         loop {

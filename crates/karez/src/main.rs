@@ -1,7 +1,9 @@
 //! The `karez` command: VPN as a Service over the Neutron VPNaaS API, in one binary.
 
+mod agent;
 mod config;
 mod database;
+mod fabric;
 mod logging;
 mod openrc;
 mod server;
@@ -9,10 +11,11 @@ mod state;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use config::{Config, Mode};
+use config::{AgentFile, Config, Mode};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Large answers come and go; this allocator gives their memory back to the system, where glibc's
 /// keeps it for good once several threads have made them.
@@ -47,6 +50,29 @@ enum Command {
         #[arg(long, env = "KAREZ_CONFIG")]
         config: PathBuf,
     },
+    /// Runs the agent of a node, which makes the tunnels
+    ///
+    /// It connects to the servers of its configuration file. A node that is not enrolled yet needs
+    /// a token of `karez token`, once.
+    Agent {
+        /// The configuration file
+        #[arg(long, env = "KAREZ_AGENT_CONFIG")]
+        config: PathBuf,
+        /// The file with the token; - is standard input
+        #[arg(long, env = "KAREZ_TOKEN_FILE")]
+        token_file: Option<PathBuf>,
+    },
+    /// Makes a token by which one agent can enrol, once, and prints it
+    Token {
+        #[command(flatten)]
+        place: Place,
+        /// For the node of this name only
+        #[arg(long)]
+        host: Option<String>,
+        /// For how many hours it is good
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=720))]
+        hours: u64,
+    },
     /// Looks after the database
     #[command(subcommand)]
     Db(Db),
@@ -73,6 +99,66 @@ struct Up {
     /// Who tells who is calling
     #[arg(long, value_enum, default_value = "embedded")]
     identity: UpMode,
+    /// Whether an agent runs in this process and makes the tunnels
+    #[arg(long, value_enum, default_value = "auto")]
+    agent: UpAgent,
+    /// What sort of gateways the agent has
+    #[arg(long, value_enum, default_value = "managed")]
+    gateway: config::Shape,
+    /// The bridge that leads to external networks, for managed gateways
+    #[arg(long, default_value = "br-ex")]
+    external_bridge: String,
+    /// How the namespace of a router is called, for attached gateways
+    #[arg(long, default_value = "qrouter-{router_id}")]
+    namespace_pattern: String,
+    /// The router that this machine is, for the gateway host
+    #[arg(long)]
+    router_id: Option<uuid::Uuid>,
+    /// The network namespace that is the node, by its name under /run/netns [default: this one]
+    #[arg(long)]
+    namespace: Option<String>,
+    /// The node's name [default: this machine's]
+    #[arg(long)]
+    host: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UpAgent {
+    /// When it can: it needs root
+    Auto,
+    /// In any case
+    On,
+    /// Never: agents connect from elsewhere, or there are none
+    Off,
+}
+
+impl Up {
+    /// The agent that is asked for.
+    fn agent(&self, state: &Path) -> Option<config::Agent> {
+        let lack = match self.agent {
+            UpAgent::Auto => agent::lack(),
+            UpAgent::On => None,
+            UpAgent::Off => return None,
+        };
+        if let Some(lack) = lack {
+            tracing::warn!("no agent runs in this process: {lack}. Connections will have no tunnels");
+            return None;
+        }
+        Some(config::Agent {
+            host: self.host.clone(),
+            zone: None,
+            state_directory: state.join("agent"),
+            namespace: self.namespace.clone(),
+            gateway: config::Gateway {
+                shape: self.gateway,
+                external_bridge: self.external_bridge.clone(),
+                namespace_pattern: self.namespace_pattern.clone(),
+                router_id: self.router_id,
+                ..config::Gateway::default()
+            },
+            engine: config::Engine::default(),
+        })
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -154,6 +240,16 @@ fn run(command: Command) -> Result<()> {
             let config = Config::load(&config)?;
             runtime()?.block_on(server::run(config, None))
         }
+        Command::Agent { config, token_file } => {
+            let file = AgentFile::load(&config)?;
+            let token = token_file.as_deref().map(agent::read_token).transpose()?;
+            runtime()?.block_on(agent::run(file, token))
+        }
+        Command::Token { place, host, hours } => {
+            let config = place.read()?;
+            let life = Duration::from_secs(hours * 3600);
+            runtime()?.block_on(async { fabric::token(&database::control(&config)?, host, life).await })
+        }
         Command::Db(Db::Migrate(place)) => database::migrate(&place.read()?),
         Command::Db(Db::Check(place)) => runtime()?.block_on(database::check(&place.read()?)),
         Command::Db(Db::RotateKey { place, step }) => {
@@ -166,8 +262,9 @@ fn run(command: Command) -> Result<()> {
 }
 
 async fn start(up: Up) -> Result<()> {
-    let directory = state::Directory::made(up.state_dir)?;
+    let directory = state::Directory::made(up.state_dir.clone())?;
     let mut config = directory.config();
+    config.agent = up.agent(directory.path());
     config.api.listen = up.listen;
     config.identity.mode = match up.identity {
         UpMode::Embedded => Mode::Embedded,

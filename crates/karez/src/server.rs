@@ -1,6 +1,7 @@
 //! Puts the rooms together and runs until told to stop.
 
 use crate::config::{Config, Mode};
+use crate::fabric::Fabric;
 use crate::openrc::Access;
 use crate::state::Directory;
 use crate::{database, say};
@@ -58,6 +59,7 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
         body_timeout: Duration::from_secs(config.api.body_timeout_seconds),
     };
     let routes = caller.embedded.as_ref().map(|embedded| Arc::clone(embedded).router());
+    let fabric = Fabric::start(&config, &control).await?;
     let api = Api::new(control, caller.identity, routes, options);
     let limits = Limits {
         connections: config.api.connections,
@@ -87,12 +89,13 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
         0 => tracing::info!("stopped"),
         cut => tracing::warn!(cut, "stopped; some connections had to be cut"),
     }
+    fabric.stop().await;
     Ok(())
 }
 
 /// Takes the address. Connections that come in a burst wait for their turn; with the backlog that
 /// is usual the system would drop them, and each client would try again only after a second.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const BACKLOG: u32 = 4096;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;

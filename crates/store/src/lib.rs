@@ -15,6 +15,7 @@ mod objects;
 mod postgres;
 mod query;
 pub mod seal;
+mod sealed;
 mod sqlite;
 mod store;
 mod tx;

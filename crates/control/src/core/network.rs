@@ -43,6 +43,23 @@ pub(crate) fn before_update(
     Ok(())
 }
 
+/// The interfaces of routers on the network have its MTU.
+pub(crate) fn after_update(
+    context: &mut Context<'_, '_>,
+    old: &Object,
+    new: Object,
+) -> Result<Object, Failure> {
+    if old.int("mtu") != new.int("mtu") {
+        let sql = "SELECT DISTINCT device_id FROM ports
+            WHERE network_id = $1 AND device_owner IN ($2, $3) ORDER BY device_id";
+        let params = [new.id().into(), device::ROUTER_GATEWAY.into(), device::ROUTER_INTERFACE.into()];
+        for router in context.column(sql, &params)? {
+            context.tx.bump_router(&router)?;
+        }
+    }
+    Ok(new)
+}
+
 /// Ports must be gone; those that serve the network, and its subnets, go with it.
 pub(crate) fn before_delete(context: &mut Context<'_, '_>, network: &Object) -> Result<(), Failure> {
     let id = [Datum::from(network.id())];

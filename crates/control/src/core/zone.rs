@@ -7,8 +7,8 @@ use karez_model::{Object, Reason};
 use karez_store::Datum;
 use serde_json::json;
 
-/// The zone that always exists.
-const DEFAULT: &str = "nova";
+/// The zone that always exists. Nodes that name none are in it.
+pub(crate) const DEFAULT: &str = "nova";
 
 /// Checks the hints of a new object and says where it is.
 pub(crate) fn settle(context: &mut Context<'_, '_>, object: &mut Object) -> Result<(), Failure> {

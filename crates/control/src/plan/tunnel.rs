@@ -4,15 +4,16 @@ use super::{bug, parsed, referred};
 use crate::Failure;
 use ipnet::IpNet;
 use karez_engine::{
-    ChildPlan, Dpd, DpdAction, Identity, IkeMode, IkePlan, IkeVersion, Initiator, IpsecMode, IpsecProtocol,
-    Peer, TunnelPlan,
+    ChildPlan, Code, Dpd, DpdAction, Identity, IkeMode, IkePlan, IkeVersion, Initiator, IpsecMode,
+    IpsecProtocol, Peer, Reason, TunnelPlan,
 };
 use karez_model::{Kind, Object, Value, address};
 use karez_store::Tx;
 use serde_json::Value as Json;
 use std::net::IpAddr;
 
-/// None when something that the connection needs has been deleted meanwhile.
+/// None when something that the connection needs has been deleted meanwhile, and while there is an
+/// [`obstacle`].
 pub(super) fn of_connection(
     tx: &mut Tx<'_>,
     router: &Object,
@@ -22,10 +23,7 @@ pub(super) fn of_connection(
     let Some(ike) = referred(tx, Kind::IkePolicy, connection.text("ikepolicy_id"))? else { return Ok(None) };
     let policy = referred(tx, Kind::IpsecPolicy, connection.text("ipsecpolicy_id"))?;
     let Some(ipsec) = policy else { return Ok(None) };
-    let peer = match connection.text("peer_address").parse() {
-        Ok(address) => Peer::Address(address),
-        Err(_) => Peer::Host(connection.text("peer_address").to_owned()),
-    };
+    let peer = peer(connection);
     let Some(local) = local_address(service, &peer) else { return Ok(None) };
     let Value::Secret(psk) = connection.get("psk") else { return Err(bug(connection, "psk")) };
     let local_subnets = local_subnets(tx, service, connection)?;
@@ -80,6 +78,29 @@ pub(super) fn of_connection(
         local_subnets,
         peer_subnets,
     }))
+}
+
+/// Why there can be no tunnel for a connection, as the gateway of its router is now.
+pub(crate) fn obstacle(service: &Object, connection: &Object) -> Option<Reason> {
+    let peer = peer(connection);
+    if local_address(service, &peer).is_some() {
+        return None;
+    }
+    let (what, name) = match peer {
+        Peer::Address(IpAddr::V4(ip)) => ("IPv4 address", ip.to_string()),
+        Peer::Address(IpAddr::V6(ip)) => ("IPv6 address", ip.to_string()),
+        Peer::Host(name) => ("address", name),
+    };
+    let message = format!(
+        "The router's gateway has no {what} any more to reach the peer {name} from; give the gateway one, or the \
+         connection another peer_address"
+    );
+    Some(Reason::new(Code::LocalError, message))
+}
+
+fn peer(connection: &Object) -> Peer {
+    let text = connection.text("peer_address");
+    text.parse().map_or_else(|_| Peer::Host(text.to_owned()), Peer::Address)
 }
 
 /// The service's address of the peer's IP version. A host name is looked up by IPv4 when the router

@@ -3,7 +3,7 @@
 use super::{Status, settle};
 use crate::node::{self, Fenced, Lease};
 use crate::{Control, Failure};
-use karez_engine::{Code, Event, Reason, RouterReport, TunnelReport};
+use karez_engine::{Code, ConnectionId, Event, Reason, RouterId, RouterReport, TunnelReport};
 use karez_model::Kind;
 use karez_store::{Datum, Error, Query, Tx};
 
@@ -28,7 +28,9 @@ impl Control {
         self.store
             .write(move |tx| {
                 for (generation, report) in &reports {
-                    if is_placed(tx, &lease, &report.router.to_string(), *generation)? {
+                    if is_on(tx, &report.status.id, report.router)?
+                        && is_placed(tx, &lease, &report.router.to_string(), *generation)?
+                    {
                         take_over(tx, &lease, report)?;
                     }
                 }
@@ -65,12 +67,20 @@ fn is_placed(tx: &mut Tx<'_>, lease: &Lease, router: &str, generation: i64) -> R
     Ok(!tx.query(sql, &params)?.is_empty())
 }
 
+/// Whether the connection is the router's: a node speaks for its own routers only.
+fn is_on(tx: &mut Tx<'_>, connection: &ConnectionId, router: RouterId) -> Result<bool, Error> {
+    let id = connection.to_string();
+    let Some(connection) = tx.get(Kind::IpsecSiteConnection, &id)? else { return Ok(false) };
+    let service = tx.get(Kind::VpnService, connection.text("vpnservice_id"))?;
+    Ok(service.is_some_and(|service| service.text("router_id") == router.to_string()))
+}
+
 fn take_over(tx: &mut Tx<'_>, lease: &Lease, report: &TunnelReport) -> Result<(), Failure> {
     let id = report.status.id.to_string();
     let mut exists = false;
     settle(tx, Kind::IpsecSiteConnection, &id, |connection| {
         exists = true;
-        let status = Status::of_tunnel(report.status.state, connection.text("status"));
+        let status = Status::of_tunnel(report.status.state, Status::of(connection));
         Some((status, report.status.reason.clone()))
     })?;
     if !exists {
@@ -114,7 +124,7 @@ fn settle_router(tx: &mut Tx<'_>, router: &str, trouble: Option<&Reason>) -> Res
             let connections = Query::all(Kind::IpsecSiteConnection).with("vpnservice_id", service.id());
             for connection in tx.list(&connections)? {
                 settle(tx, Kind::IpsecSiteConnection, connection.id(), |connection| {
-                    let is_pending = connection.text("status") == Status::PendingCreate.as_str();
+                    let is_pending = Status::of(connection) == Status::PendingCreate;
                     is_pending.then(|| (Status::Error, Some(trouble.clone())))
                 })?;
             }

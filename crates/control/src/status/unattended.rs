@@ -1,7 +1,8 @@
-//! Connections and services that no living agent looks after: they say so.
+//! Connections and services that no living agent speaks for: they say so.
 
+use super::attendance::Attendance;
 use super::{Status, settle};
-use crate::{Control, Failure};
+use crate::{Control, Failure, plan};
 use karez_engine::{Code, Reason};
 use karez_model::{Kind, Object};
 use karez_store::{Datum, Tx};
@@ -10,24 +11,24 @@ use karez_store::{Datum, Tx};
 const AT_ONCE: usize = 200;
 
 impl Control {
-    /// Marks connections and services whose router is on no node, or on one whose lease has ended.
-    /// The status of the latter is left as it was: their tunnels may well be up. What an agent
-    /// reports later takes the mark away. Returns how many were marked.
+    /// Marks connections and services whose router is on no node, or on one whose lease has ended,
+    /// and connections that no agent is told of because they have no plan. The status of those whose
+    /// agent is silent is left as it was: their tunnels may well be up. What an agent reports later
+    /// takes the mark away. Returns how many were marked.
     ///
     /// # Errors
     /// Only the store's.
     pub async fn mark_unattended(&self) -> Result<usize, Failure> {
-        let unattended = self.store.read(unattended).await?;
+        let suspects = self.store.read(suspects).await?;
         let mut marked = 0;
-        for chunk in unattended.chunks(AT_ONCE) {
+        for chunk in suspects.chunks(AT_ONCE) {
             let chunk = chunk.to_vec();
             marked += self
                 .store
                 .write(move |tx| {
                     let mut marked = 0;
-                    for one in &chunk {
-                        marked +=
-                            usize::from(settle(tx, one.kind, &one.id, |object| Some(one.mark(object)))?);
+                    for (kind, id) in &chunk {
+                        marked += usize::from(mark(tx, *kind, id)?);
                     }
                     Ok::<_, Failure>(marked)
                 })
@@ -37,57 +38,51 @@ impl Control {
     }
 }
 
-#[derive(Clone)]
-struct Unattended {
-    kind: Kind,
-    id: String,
-    /// The host of the node that is silent; none when there is no node.
-    host: Option<String>,
+/// Looked at again under the lock of the object: an agent may have come and reported since, and would
+/// not say the same again.
+fn mark(tx: &mut Tx<'_>, kind: Kind, id: &str) -> Result<bool, Failure> {
+    let Some(stored) = tx.lock(kind, id)? else { return Ok(false) };
+    let service_id = if kind == Kind::VpnService { id } else { stored.text("vpnservice_id") };
+    let Some(service) = tx.get(Kind::VpnService, service_id)? else { return Ok(false) };
+    let unattended = Attendance::of_router(tx, service.text("router_id"))?.reason();
+    let is_connection = kind == Kind::IpsecSiteConnection;
+    let reason = unattended.or_else(|| plan::obstacle(&service, &stored).filter(|_| is_connection));
+    let Some(reason) = reason else { return Ok(false) };
+    settle(tx, kind, id, |object| Some((status_for(&reason, object), Some(reason))))
 }
 
-impl Unattended {
-    fn mark(&self, object: &Object) -> (Status, Option<Reason>) {
-        let before = object.text("status");
-        let known = [Status::PendingCreate, Status::Active, Status::Down, Status::Error];
-        let before = known.into_iter().find(|status| status.as_str() == before);
-        let before = before.unwrap_or(Status::Down);
-        match &self.host {
-            Some(host) => {
-                let message = format!(
-                    "The agent on {host}, which runs this router's VPN, has not been heard of; the status is the last \
-                     one it reported. Tunnels that are up stay up without it"
-                );
-                (before, Some(Reason::new(Code::AgentLost, message)))
-            }
-            None => {
-                let status = if before == Status::PendingCreate { before } else { Status::Down };
-                let message = "No agent runs this router's VPN. An agent that may take it has to be there and alive; \
-                     see `openstack network agent list`";
-                (status, Some(Reason::new(Code::NoAgent, message)))
-            }
-        }
+fn status_for(reason: &Reason, object: &Object) -> Status {
+    let before = Status::of(object);
+    match (reason.code, before) {
+        (Code::AgentLost, _) | (Code::NoAgent, Status::PendingCreate) => before,
+        (Code::NoAgent, _) => Status::Down,
+        _ => Status::Error,
     }
 }
 
-fn unattended(tx: &mut Tx<'_>) -> Result<Vec<Unattended>, Failure> {
-    let (none, lost) = (Code::NoAgent.as_str(), Code::AgentLost.as_str());
+/// The objects that may have to be marked and are not.
+fn suspects(tx: &mut Tx<'_>) -> Result<Vec<(Kind, String)>, Failure> {
+    let (none, lost, local) = (Code::NoAgent.as_str(), Code::AgentLost.as_str(), Code::LocalError.as_str());
     let clock = tx.clock();
+    // Of the peers only IPv6 addresses have colons.
+    let without_address = "(s.external_v6_ip IS NULL AND o.peer_address LIKE '%:%'
+        OR s.external_v4_ip IS NULL AND o.peer_address NOT LIKE '%:%')";
     let mut found = Vec::new();
-    for (kind, objects) in [
-        (Kind::VpnService, "vpnservices o ON o.id = s.id"),
-        (Kind::IpsecSiteConnection, "ipsec_site_connections o ON o.vpnservice_id = s.id"),
+    for (kind, objects, without_plan) in [
+        (Kind::VpnService, "vpnservices o ON o.id = s.id", "1 = 0"),
+        (Kind::IpsecSiteConnection, "ipsec_site_connections o ON o.vpnservice_id = s.id", without_address),
     ] {
         let sql = format!(
-            "SELECT o.id, n.host FROM vpnservices s JOIN {objects}
+            "SELECT o.id FROM vpnservices s JOIN {objects}
             LEFT JOIN placements p ON p.router_id = s.router_id
             LEFT JOIN nodes n ON n.id = p.node_id
             WHERE (n.id IS NULL AND COALESCE(o.status_reason, '') <> $1)
             OR (n.lease_until <= {clock} AND COALESCE(o.status_reason, '') <> $2)
+            OR (n.lease_until > {clock} AND COALESCE(o.status_reason, '') <> $3 AND {without_plan})
             ORDER BY o.id"
         );
-        for row in tx.query(&sql, &[Datum::from(none), Datum::from(lost)])? {
-            let host = row.opt_text(1)?.map(str::to_owned);
-            found.push(Unattended { kind, id: row.text(0)?.to_owned(), host });
+        for row in tx.query(&sql, &[none, lost, local].map(Datum::from))? {
+            found.push((kind, row.text(0)?.to_owned()));
         }
     }
     Ok(found)

@@ -35,19 +35,23 @@ CREATE TABLE connection_events (
     PRIMARY KEY (connection_id, sequence)
 );
 
--- The control plane's own certificate authority; its key is sealed.
-CREATE TABLE authorities (
-    id BIGINT PRIMARY KEY,
-    certificate TEXT NOT NULL,
-    private_key BLOB NOT NULL,
-    created_at BIGINT NOT NULL
+-- Secrets of the deployment itself, as its certificate authority.
+CREATE TABLE sealed_values (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
 );
--- One-time tokens of agents. Of the secret there is a digest only.
+-- One-time tokens of agents. Of the secret there is a digest only; so of the key that was certified.
 CREATE TABLE enrolments (
     id TEXT PRIMARY KEY,
     digest BLOB NOT NULL,
     host TEXT,
+    key_digest BLOB,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at BIGINT
+);
+-- Hosts that have been let in and not been removed since.
+CREATE TABLE enrolled_hosts (
+    host TEXT PRIMARY KEY,
+    enrolled_at BIGINT NOT NULL
 );

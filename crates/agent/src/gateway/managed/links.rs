@@ -1,0 +1,138 @@
+//! The links of one router: pairs from its namespace to bridges of its node.
+
+use crate::gateway::names;
+use ipnet::IpNet;
+use karez_engine::{External, Floating, Internal};
+use karez_net::{Error, LinkKind, LinkSettings, Mac, Netlink, VethEnd, ensure_veth};
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
+use tokio::sync::Mutex;
+
+/// Where the ends of pairs are.
+pub(super) struct Links<'a> {
+    pub node: &'a Netlink,
+    pub router: &'a Netlink,
+    /// Held while ports come to or go from bridges of ours.
+    pub bridges: &'a Mutex<()>,
+}
+
+impl Links<'_> {
+    /// The interface to an internal network, and the network's bridge.
+    pub(super) async fn internal(&self, wanted: &Internal) -> Result<bool, Error> {
+        let (inside, bridge) = (names::internal(wanted.port), names::bridge(wanted.network));
+        let settings = LinkSettings::up().mtu(wanted.mtu);
+        let mut has_changed = {
+            let _bridges = self.bridges.lock().await;
+            let made = self.node.ensure_bridge(&bridge, &settings).await?;
+            let quieted = self.quieten(&bridge)?;
+            let joined = self.join(&inside, &wanted.mac, wanted.mtu, settings.bridge(&bridge)).await?;
+            made || quieted || joined
+        };
+        has_changed |=
+            self.router.ensure_addresses(&inside, &wanted.addresses.iter().copied().collect()).await?;
+        self.announce(&inside, has_changed).await
+    }
+
+    /// The interface to the external network, whose bridge has to be there.
+    pub(super) async fn external(
+        &self,
+        wanted: &External,
+        bridge: &str,
+        floating: &[Floating],
+    ) -> Result<bool, Error> {
+        let inside = names::external(wanted.port);
+        let found = self.node.link(bridge).await?.filter(|link| link.kind == LinkKind::Bridge);
+        let Some(found) = found else { return Err(self.no_bridge(wanted, bridge)) };
+        // A port with a smaller MTU than its bridge makes that of the bridge smaller.
+        let settings = LinkSettings::up().mtu(wanted.mtu.max(found.mtu)).bridge(bridge);
+        let mut has_changed = self.join(&inside, &wanted.mac, wanted.mtu, settings).await?;
+        let floating = floating.iter().map(|floating| IpNet::from(floating.external));
+        let addresses = wanted.addresses.iter().copied().chain(floating).collect();
+        has_changed |= self.router.ensure_addresses(&inside, &addresses).await?;
+        self.announce(&inside, has_changed).await
+    }
+
+    /// Removes the router's interfaces but these.
+    pub(super) async fn keep(&self, wanted: &BTreeSet<String>) -> Result<bool, Error> {
+        let links = self.router.links().await?;
+        let is_ours = |name: &&str| names::outside(name).is_some() && !wanted.contains(*name);
+        let surplus: Vec<_> = links.iter().map(|link| link.name.as_str()).filter(is_ours).collect();
+        if surplus.is_empty() {
+            return Ok(false);
+        }
+        let _bridges = self.bridges.lock().await;
+        for name in surplus {
+            self.router.remove_link(name).await?;
+        }
+        self.remove_bridges().await?;
+        Ok(true)
+    }
+
+    /// Removes all of them.
+    pub(super) async fn clear(&self) -> Result<(), Error> {
+        self.keep(&BTreeSet::new()).await.map(drop)
+    }
+
+    /// Those of ours that have no port left. Called with the lock held.
+    async fn remove_bridges(&self) -> Result<(), Error> {
+        let links = self.node.links().await?;
+        let is_empty = |index: u32| !links.iter().any(|link| link.master == Some(index));
+        for bridge in &links {
+            let is_ours = bridge.kind == LinkKind::Bridge && bridge.name.starts_with(names::BRIDGE);
+            if is_ours && is_empty(bridge.index) {
+                self.node.remove_link(&bridge.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn join(&self, inside: &str, mac: &str, mtu: u32, outside: LinkSettings) -> Result<bool, Error> {
+        let mac: Mac = mac.parse().map_err(|error| self.failed(format!("make link {inside}"), error))?;
+        let name = names::outside(inside).unwrap_or_default();
+        let inside =
+            VethEnd { netlink: self.router, name: inside, settings: LinkSettings::up().mtu(mtu).mac(mac) };
+        let outside = VethEnd { netlink: self.node, name: &name, settings: outside };
+        let joined = ensure_veth(&inside, &outside).await?;
+        Ok(self.quieten(&name)? || joined)
+    }
+
+    /// The node itself is no host of the networks whose bridges it has: tenants must not reach it through them.
+    fn quieten(&self, link: &str) -> Result<bool, Error> {
+        let mut has_changed = false;
+        for (family, setting, value) in [("ipv6", "disable_ipv6", "1"), ("ipv4", "arp_ignore", "8")] {
+            let path = format!("net/{family}/conf/{link}/{setting}");
+            has_changed |= match self.node.namespace().set_sysctl(&path, value) {
+                // A kernel without IPv6.
+                Err(Error::System { source, .. }) if source.kind() == ErrorKind::NotFound => false,
+                other => other?,
+            };
+        }
+        Ok(has_changed)
+    }
+
+    /// An address that was elsewhere is remembered there with another hardware address.
+    async fn announce(&self, link: &str, has_changed: bool) -> Result<bool, Error> {
+        if has_changed {
+            self.router.announce(link).await?;
+        }
+        Ok(has_changed)
+    }
+
+    fn no_bridge(&self, wanted: &External, bridge: &str) -> Error {
+        let why = format!(
+            "there is no bridge {bridge}; make it, with the uplink as a port, or name another one for network {} in \
+             the agent's configuration",
+            wanted.network
+        );
+        Error::System {
+            namespace: self.node.namespace().to_string(),
+            operation: format!("join the router to external network {}", wanted.network),
+            source: io::Error::new(ErrorKind::NotFound, why),
+        }
+    }
+
+    fn failed(&self, operation: String, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        let namespace = self.router.namespace().to_string();
+        Error::System { namespace, operation, source: io::Error::other(error) }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the rules have to know of a router that somebody else has made: looked up, since no plan says it.
+
+use super::rules::{Site, gateways};
+use crate::Guard;
+use ipnet::IpNet;
+use karez_engine::RouterPlan;
+use karez_net::{Error, Netlink};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// A router as it is.
+pub(super) struct Observed {
+    pub site: Site,
+    /// Outer addresses of tunnels that should be up which are on no link.
+    pub missing: BTreeSet<IpAddr>,
+}
+
+impl Observed {
+    pub(super) async fn look(netlink: &Netlink, plan: &RouterPlan, guards: &[Guard]) -> Result<Self, Error> {
+        let outer: BTreeSet<IpAddr> = plan.tunnels.iter().map(|tunnel| tunnel.local).collect();
+        let mut missing: BTreeSet<IpAddr> =
+            plan.tunnels.iter().filter(|tunnel| tunnel.is_up).map(|tunnel| tunnel.local).collect();
+        let mut site = Site { gateways: gateways(&plan.tunnels), ..Site::default() };
+        // A port of a bridge has no addresses; there may be hundreds.
+        for link in netlink.links().await?.into_iter().filter(|link| link.master.is_none()) {
+            let addresses = match netlink.addresses(&link.name).await {
+                // It went meanwhile.
+                Err(Error::NoLink { .. }) => continue,
+                other => other?,
+            };
+            let is_outer = addresses.iter().any(|address| outer.contains(&address.addr()));
+            missing.retain(|one| !addresses.iter().any(|address| address.addr() == *one));
+            let mut subnets = addresses.iter().map(IpNet::trunc).collect::<BTreeSet<_>>();
+            if is_outer {
+                // A gateway with one leg has the hosts behind it on the same link as the world.
+                subnets.retain(|subnet| {
+                    guards.iter().flat_map(|guard| &guard.local).any(|net| overlap(net, subnet))
+                });
+                if subnets.is_empty() {
+                    site.outer_links.insert(link.name);
+                }
+            }
+            site.connected.extend(subnets);
+        }
+        let is_behind = |net: &IpNet| site.connected.iter().any(|subnet| subnet.contains(net));
+        site.is_forgery_known = guards.iter().flat_map(|guard| &guard.local).all(is_behind);
+        Ok(Self { site, missing })
+    }
+}
+
+fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(other) || other.contains(one)
+}

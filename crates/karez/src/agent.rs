@@ -1,0 +1,147 @@
+//! `karez agent`, and the agent within `karez up`.
+
+use crate::config::{self, AgentFile, Datapath, EngineKind, Shape};
+use anyhow::{Context, Result, bail};
+use karez_agent::gateway::{Attached, AttachedOptions, Host, HostOptions, Managed, ManagedOptions};
+use karez_agent::{Agent, AnyGateway, Options};
+use karez_fabric::{Dial, Dialer, HostName, IdentityStore, ServerUrl, Token};
+use karez_model::Secret;
+use karez_strongswan::Strongswan;
+use rustix::process::geteuid;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+/// How many reports of the engine wait for the agent.
+const REPORTS: usize = 1024;
+
+/// Runs an agent on its own until told to stop. A node that is not enrolled yet needs a token.
+pub(crate) async fn run(file: AgentFile, token: Option<Secret>) -> Result<()> {
+    let host = host(&file.agent)?;
+    let store = IdentityStore::new(file.agent.state_directory.join("identity"));
+    let servers: Vec<ServerUrl> = file.servers.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+    if let Some(token) = token {
+        let token = Token::parse(&token).context("the token")?;
+        enrol(&servers, &token, &host, &store).await?;
+    }
+    let identity = store.load()?;
+    if *identity.host() != host {
+        bail!(
+            "the certificate in {} is for {}, and this node is {host}; enrol it anew with a new token",
+            file.agent.state_directory.display(),
+            identity.host()
+        );
+    }
+    let (stop, stopped) = watch::channel(false);
+    let running = start(&file.agent, Dialer::new(servers, store), stopped).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; the tunnels of this node stay up");
+        stop.send_replace(true);
+    });
+    running.await;
+    Ok(())
+}
+
+async fn enrol(servers: &[ServerUrl], token: &Token, host: &HostName, store: &IdentityStore) -> Result<()> {
+    let mut last = None;
+    for server in servers {
+        match karez_fabric::enrol(server, token, host, store).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(error).context("this node could not be enrolled"),
+        None => Ok(()),
+    }
+}
+
+/// Makes an agent ready and returns what runs it. What the machine lacks is found here.
+pub(crate) async fn start<D: Dial + 'static>(
+    section: &config::Agent,
+    dial: D,
+    stopped: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + use<D>> {
+    if let Some(lack) = lack() {
+        bail!("an agent cannot run here: {lack}");
+    }
+    let host = host(section)?;
+    let (reports, incoming) = mpsc::channel(REPORTS);
+    let engine = engine(section, reports)?;
+    let gateway = gateway(section)?;
+    let options = Options {
+        host: host.to_string(),
+        zone: section.zone.clone(),
+        shape: gateway.shape(),
+        engine: match section.engine.kind {
+            EngineKind::Strongswan => "strongswan".into(),
+        },
+        look: Duration::from_secs(30),
+        longest_pause: Duration::from_secs(30),
+        hands: 16,
+    };
+    tracing::info!(%host, "an agent runs in this process");
+    Ok(Agent::new(options, engine, gateway, incoming).run(dial, stopped))
+}
+
+/// What keeps an agent from running in this process at all.
+pub(crate) fn lack() -> Option<&'static str> {
+    (!geteuid().is_root()).then_some("it makes namespaces, links and rules, which needs root")
+}
+
+fn host(section: &config::Agent) -> Result<HostName> {
+    let name = match &section.host {
+        Some(host) => host.clone(),
+        None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    };
+    name.parse().with_context(|| format!("agent.host '{name}'"))
+}
+
+fn engine(section: &config::Agent, reports: mpsc::Sender<karez_engine::TunnelReport>) -> Result<Strongswan> {
+    let datapath = match section.engine.datapath {
+        Datapath::Auto => None,
+        Datapath::Kernel => Some(karez_engine::Datapath::Kernel),
+        Datapath::Userspace => Some(karez_engine::Datapath::Userspace),
+    };
+    let options = karez_strongswan::Options {
+        charon: section.engine.charon.clone(),
+        datapath,
+        ..karez_strongswan::Options::new(section.state_directory.join("routers"))
+    };
+    Strongswan::new(options, reports).context("the engine strongswan")
+}
+
+fn gateway(section: &config::Agent) -> Result<AnyGateway> {
+    let node_namespace = section.namespace.clone();
+    let gateway = &section.gateway;
+    Ok(match gateway.shape {
+        Shape::Managed => AnyGateway::Managed(Managed::new(ManagedOptions {
+            node_namespace,
+            external_bridge: gateway.external_bridge.clone(),
+            external_bridges: gateway.external_bridges.clone(),
+        })),
+        Shape::Attached => AnyGateway::Attached(Attached::new(AttachedOptions {
+            pattern: gateway.namespace_pattern.parse().context("agent.gateway.namespace_pattern")?,
+        })),
+        Shape::Host => AnyGateway::Host(Host::new(HostOptions {
+            node_namespace,
+            router_id: karez_engine::RouterId(gateway.router_id.context("agent.gateway.router_id")?),
+        })),
+    })
+}
+
+/// Reads a token from a file, or from standard input by the name `-`.
+pub(crate) fn read_token(path: &Path) -> Result<Secret> {
+    let text = match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()).context("the token on standard input")?,
+        false => std::fs::read_to_string(path).with_context(|| format!("the token in {}", path.display()))?,
+    };
+    Ok(Secret::new(text.trim().to_owned()))
+}
