@@ -1,0 +1,11 @@
+//! The kernel's answers that are not failures to us.
+
+use std::io;
+
+use nix::errno::Errno;
+
+pub(crate) use Errno::{EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH};
+
+pub(crate) fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
+}

@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use karez_net::{Changed, Events, LinkSettings, Route};
+use tokio::time::timeout;
+
+use crate::scratch::{Scratch, nets};
+
+/// Waits for a word that meets the condition; others may come before it.
+async fn heard(events: &mut Events, wanted: impl Fn(Changed) -> bool) -> Result<()> {
+    let heard = async { while !wanted(events.next().await.expect("the kernel goes on")) {} };
+    timeout(Duration::from_secs(2), heard).await.context("nothing was heard")
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_of_links_addresses_and_routes() -> Result<()> {
+    let scratch = Scratch::new("events").await?;
+    let mut events = Events::open(&scratch.namespace).await?;
+    scratch.netlink.ensure_bridge("br0", &LinkSettings::up()).await?;
+    heard(&mut events, |changed| changed.links).await?;
+    scratch.netlink.ensure_addresses("br0", &nets(&["10.0.0.1/24"])).await?;
+    heard(&mut events, |changed| changed.addresses).await?;
+    scratch.netlink.ensure_route(&Route::over("10.7.0.0/16".parse()?, "br0")).await?;
+    heard(&mut events, |changed| changed.routes).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_changes_are_one_word() -> Result<()> {
+    let scratch = Scratch::new("burst").await?;
+    scratch.netlink.ensure_bridge("br0", &LinkSettings::up()).await?;
+    let mut events = Events::open(&scratch.namespace).await?;
+    for last in 1..50 {
+        scratch.netlink.ensure_addresses("br0", &nets(&[&format!("10.0.0.{last}/24")])).await?;
+    }
+    let mut words = 0;
+    while timeout(Duration::from_millis(200), events.next()).await.is_ok() {
+        words += 1;
+    }
+    assert!((1..10).contains(&words), "{words} words");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_namespaces_changes_are_not_heard() -> Result<()> {
+    let (quiet, loud) = (Scratch::new("quiet").await?, Scratch::new("loud").await?);
+    let mut events = Events::open(&quiet.namespace).await?;
+    loud.netlink.ensure_bridge("br0", &LinkSettings::up()).await?;
+    quiet.netlink.ensure_route(&Route::over("10.7.0.0/16".parse()?, "lo")).await?;
+    let first = timeout(Duration::from_secs(2), events.next()).await?.context("the kernel goes on")?;
+    assert_eq!((first.links, first.routes), (false, true));
+    Ok(())
+}
