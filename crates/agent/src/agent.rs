@@ -8,6 +8,7 @@ use karez_fabric::{AgentEnd, Desired, Dial, FromAgent, Held, Hello, Shape, ToAge
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -56,6 +57,8 @@ pub struct Agent<E, G> {
 struct Router {
     plan: Option<Arc<RouterPlan>>,
     statuses: Arc<BTreeMap<ConnectionId, TunnelStatus>>,
+    /// Whether this plan was worked on.
+    is_tried: bool,
     wanted: watch::Sender<Wanted>,
 }
 
@@ -127,7 +130,9 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                         session = None;
                     }
                 }
-                _ = heartbeat.tick(), if has_session => say(&mut session, FromAgent::Heartbeat).await,
+                _ = heartbeat.tick(), if has_session => {
+                    say(&mut session, FromAgent::Heartbeat);
+                }
                 _ = search.tick() => self.search(&mut session).await,
             }
         }
@@ -152,7 +157,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         self.ledger.tell_all();
         self.applied.is_told = false;
         let mut session = Some(end);
-        say(&mut session, FromAgent::Hello(hello)).await;
+        say(&mut session, FromAgent::Hello(hello));
         session
     }
 
@@ -182,6 +187,10 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
             }
         }
         for plan in desired.routers {
+            // A new session may repeat what is known; its router is looked at when it is due.
+            if self.routers.get(&plan.id).is_some_and(|router| router.has_tried(&plan)) {
+                continue;
+            }
             let id = plan.id;
             self.want(id, Some(Arc::new(plan)));
             untried.insert(id);
@@ -206,13 +215,15 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
     fn want(&mut self, id: RouterId, plan: Option<Arc<RouterPlan>>) {
         let tunnels = plan.iter().flat_map(|plan| &plan.tunnels).map(|tunnel| tunnel.id).collect();
         self.ledger.keep(id, &tunnels);
-        let router = self.routers.entry(id).or_insert_with(|| {
+        let Some(router) = self.routers.get_mut(&id) else {
             let (wanted, receiver) = watch::channel(Wanted { plan: plan.clone(), ..Wanted::default() });
             tokio::spawn(work(Arc::clone(&self.shop), id, receiver));
-            Router { plan: None, statuses: Arc::default(), wanted }
-        });
+            self.routers.insert(id, Router { plan, statuses: Arc::default(), is_tried: false, wanted });
+            return;
+        };
         Arc::make_mut(&mut router.statuses).retain(|id, _| tunnels.contains(id));
         router.plan = plan;
+        router.is_tried = false;
         router.publish();
     }
 
@@ -248,15 +259,20 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
             None => {}
         }
         if pass.plan == newest {
+            if let Some(router) = self.routers.get_mut(&pass.router) {
+                router.is_tried = true;
+            }
             self.applied.tried(pass.router);
         }
     }
 
     async fn search(&mut self, session: &mut Option<AgentEnd>) {
         match self.shop.gateway.found().await {
+            // What cannot be said now is found again at the next search.
             Ok(found) if found != self.found => {
-                self.found.clone_from(&found);
-                say(session, FromAgent::Found(found)).await;
+                if say(session, FromAgent::Found(found.clone())) {
+                    self.found = found;
+                }
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "routers on this node cannot be looked for"),
@@ -265,6 +281,10 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
 }
 
 impl Router {
+    fn has_tried(&self, plan: &RouterPlan) -> bool {
+        self.is_tried && self.plan.as_deref() == Some(plan)
+    }
+
     /// The task needs to know what was negotiated, for the MSS; counters are no news to it.
     fn note(&mut self, status: &TunnelStatus) {
         let children = |status: &TunnelStatus| {
@@ -398,10 +418,16 @@ async fn tell(
     true
 }
 
-async fn say(session: &mut Option<AgentEnd>, message: FromAgent) {
-    if let Some(end) = session
-        && end.outgoing.send(message).await.is_err()
-    {
-        *session = None;
+/// Says something, unless there is nobody to say it to. False when there is no room: what waits there
+/// shows that the agent is alive, and a control plane that does not listen must not hold it up.
+fn say(session: &mut Option<AgentEnd>, message: FromAgent) -> bool {
+    let Some(end) = session else { return true };
+    match end.outgoing.try_send(message) {
+        Ok(()) => true,
+        Err(TrySendError::Full(_)) => false,
+        Err(TrySendError::Closed(_)) => {
+            *session = None;
+            true
+        }
     }
 }

@@ -9,6 +9,7 @@ mod id;
 mod identity;
 mod plan;
 mod reason;
+mod record;
 mod status;
 
 pub use algorithm::{Encryption, Group, Integrity, Unknown};
@@ -20,6 +21,7 @@ pub use plan::{
     Internal, IpsecMode, IpsecProtocol, Peer, RouterPlan, ServicePlan, StaticRoute, TunnelPlan,
 };
 pub use reason::{Code, Reason};
+pub use record::{Record, Standing};
 pub use status::{
     ChildSa, Event, EventKind, IkeSa, RouterReport, Traffic, TunnelReport, TunnelState, TunnelStatus,
 };

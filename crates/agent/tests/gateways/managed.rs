@@ -98,7 +98,7 @@ async fn nothing_is_left_of_a_router_that_was_removed() -> Result<()> {
     let after = cloud.node.dump();
     sleep.kill()?;
     sleep.wait()?;
-    assert_eq!(after?, before);
+    assert_eq!(after?.since(&before), [""; 0]);
     Ok(())
 }
 
@@ -115,7 +115,7 @@ async fn a_network_is_added_without_a_loss_on_another() -> Result<()> {
     cloud.plan.gateway.internal.extend(second);
     assert!(cloud.make(&usual_guards()).await?);
     let two = cloud.host(2).await?;
-    assert!(two.pings("10.0.1.9")?);
+    eventually("the new host reaches the other", || two.pings("10.0.1.9")).await?;
     let (sent, answered) = pinging.stop()?;
 
     assert!(sent > 1, "it ran");

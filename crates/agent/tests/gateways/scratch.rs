@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 use karez_net::{LinkSettings, Namespace, Netlink, Route, SpawnOptions, VethEnd, ensure_veth, nft};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,8 +101,8 @@ impl Scratch {
         Ok(opened.is_ok())
     }
 
-    /// All that `ip` and `nft` say of the namespace, without counters and times.
-    pub fn dump(&self) -> Result<String> {
+    /// All that is to be said of the namespace's links, addresses, routes, rules and settings, but not of its tables.
+    pub fn dump(&self) -> Result<Dump> {
         let mut dump = String::new();
         let queries: [&[&str]; 6] = [
             &["-j", "link"],
@@ -116,7 +117,12 @@ impl Scratch {
         }
         dump +=
             &self.output(Command::new("sysctl").args(["-a", "-r", r"^net\.ipv[46]\.(conf|ip_forward)"]))?;
-        Ok(dump)
+        // What comes about by itself some time after a link was made says nothing.
+        let mut dump = dump.replace("},{", "},\n{");
+        for passing in ["\"tentative\":true,", "\"operstate\":\"UP\",", "\"operstate\":\"UNKNOWN\","] {
+            dump = dump.replace(passing, "");
+        }
+        Ok(Dump(dump.lines().map(str::to_owned).collect()))
     }
 
     pub fn tables(&self) -> Result<String> {
@@ -134,6 +140,19 @@ impl Drop for Scratch {
         if let Err(error) = Namespace::delete(self.namespace.name()) {
             eprintln!("{error}");
         }
+    }
+}
+
+/// What [`Scratch::dump`] says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dump(BTreeSet<String>);
+
+impl Dump {
+    /// What is there and was not before, and the other way round.
+    pub fn since(&self, before: &Self) -> Vec<String> {
+        let (before, after) = (&before.0, &self.0);
+        let gone = before.difference(after).map(|line| format!("gone: {line}"));
+        gone.chain(after.difference(before).map(|line| format!("new: {line}"))).collect()
     }
 }
 

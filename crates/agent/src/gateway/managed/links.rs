@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use tokio::sync::Mutex;
 
+/// The first octet of the node's ends: no address of one station is higher (IEEE 802, locally administered).
+const HIGHEST: u8 = 0xfe;
+
 /// Where the ends of pairs are.
 pub(super) struct Links<'a> {
     pub node: &'a Netlink,
@@ -89,6 +92,10 @@ impl Links<'_> {
     async fn join(&self, inside: &str, mac: &str, mtu: u32, outside: LinkSettings) -> Result<bool, Error> {
         let mac: Mac = mac.parse().map_err(|error| self.failed(format!("make link {inside}"), error))?;
         let name = names::outside(inside).unwrap_or_default();
+        // A bridge takes the lowest address of its ports for its own; the operator's shall keep what it has.
+        let [_, rest @ ..] = mac.octets();
+        let [a, b, c, d, e] = rest;
+        let outside = outside.mac(Mac::from([HIGHEST, a, b, c, d, e]));
         let inside =
             VethEnd { netlink: self.router, name: inside, settings: LinkSettings::up().mtu(mtu).mac(mac) };
         let outside = VethEnd { netlink: self.node, name: &name, settings: outside };

@@ -1,0 +1,295 @@
+//! The task of one router: it owns the daemon and the tunnels, takes orders, hears what the daemon tells, and closes
+//! the difference between plan and daemon.
+//!
+//! Whatever wakes it (an order, an event, a deadline), it then does the same: look at the SAs of the tunnels that
+//! something happened to, feed their records, do what they say is to be done, and report what has changed.
+
+mod configure;
+mod hear;
+mod look;
+mod resolve;
+
+use crate::Options;
+use crate::blueprint::Key;
+use crate::classify::Classifier;
+use crate::clock::{SECOND, now, until};
+use crate::daemon::{self, Daemon, DaemonError, Setup};
+use crate::tunnel::Tunnel;
+use crate::vici::{Notice, ViciError};
+use karez_engine::{ConnectionId, EngineError, Place, RouterId, TunnelPlan, TunnelReport};
+use resolve::Resolved;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Notices that are taken in before something is done about them.
+const BATCH: usize = 256;
+
+/// The task looks around at least this often, microseconds.
+const ROUND: i64 = 60 * SECOND;
+
+/// The longest pause before a daemon that has died is started again, microseconds.
+const LONGEST_PAUSE: i64 = 30 * SECOND;
+
+/// How long peers have to confirm that a tunnel is taken down.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A daemon that has run for so long did not die of its start, microseconds.
+const LIVED: i64 = 60 * SECOND;
+
+/// What a router's task is told.
+pub(crate) enum Order {
+    /// This is the plan.
+    Apply { place: Place, tunnels: Vec<TunnelPlan>, answer: oneshot::Sender<Result<(), EngineError>> },
+    /// The router is no longer ours.
+    Remove { answer: oneshot::Sender<Result<(), EngineError>> },
+}
+
+/// Begins the task. It ends when the sender is dropped, leaving the daemon to itself, or after [`Order::Remove`].
+pub(crate) fn begin(
+    id: RouterId,
+    setup: Setup,
+    options: Options,
+    reports: mpsc::Sender<TunnelReport>,
+) -> mpsc::UnboundedSender<Order> {
+    let (orders, received) = mpsc::unbounded_channel();
+    let (resolved, resolutions) = mpsc::unbounded_channel();
+    let grace = i64::try_from(options.grace.as_micros()).unwrap_or(i64::MAX);
+    let counters = i64::try_from(options.counters.as_micros()).unwrap_or(i64::MAX).max(SECOND / 10);
+    let router = Router {
+        id,
+        setup,
+        grace,
+        counters,
+        key: None,
+        place: None,
+        daemon: None,
+        start_at: None,
+        started_at: 0,
+        deaths: 0,
+        tunnels: BTreeMap::new(),
+        loaded: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        classifier: Classifier::default(),
+        touched: BTreeSet::new(),
+        look_at: i64::MAX,
+        resolved,
+        outbox: VecDeque::new(),
+        reports,
+    };
+    tokio::spawn(router.run(received, resolutions));
+    orders
+}
+
+struct Router {
+    id: RouterId,
+    setup: Setup,
+    /// Microseconds.
+    grace: i64,
+    /// Microseconds between two readings of counters.
+    counters: i64,
+    key: Option<Key>,
+    place: Option<Place>,
+    daemon: Option<Daemon>,
+    /// When the daemon, which has died, is to be started again.
+    start_at: Option<i64>,
+    /// When the daemon was started or adopted.
+    started_at: i64,
+    /// How often it has died soon after its start.
+    deaths: u32,
+    tunnels: BTreeMap<ConnectionId, Tunnel>,
+    /// The connections that the daemon has, each with the names of its children.
+    loaded: BTreeMap<String, BTreeSet<String>>,
+    /// The names of the keys that the daemon has.
+    secrets: BTreeSet<String>,
+    classifier: Classifier,
+    /// Tunnels that something happened to since the last look.
+    touched: BTreeSet<ConnectionId>,
+    /// When all SAs are looked at.
+    look_at: i64,
+    resolved: mpsc::UnboundedSender<Resolved>,
+    outbox: VecDeque<TunnelReport>,
+    reports: mpsc::Sender<TunnelReport>,
+}
+
+/// What wakes the task.
+enum Wake {
+    Order(Option<Order>),
+    Notice(Notice),
+    Resolved(Resolved),
+    Reported,
+    Time,
+}
+
+impl Router {
+    async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut resolutions: mpsc::UnboundedReceiver<Resolved>,
+    ) {
+        loop {
+            match self.wait(&mut orders, &mut resolutions).await {
+                Wake::Order(None) => return,
+                Wake::Order(Some(Order::Apply { place, tunnels, answer })) => {
+                    let _ = answer.send(self.apply(place, tunnels).await);
+                }
+                Wake::Order(Some(Order::Remove { answer })) => {
+                    let outcome = self.remove().await;
+                    let is_done = outcome.is_ok();
+                    let _ = answer.send(outcome);
+                    if is_done {
+                        return;
+                    }
+                }
+                Wake::Notice(notice) => self.hear_all(notice).await,
+                Wake::Resolved(resolved) => self.take_address(resolved).await,
+                Wake::Reported => continue,
+                Wake::Time => {}
+            }
+            self.settle().await;
+        }
+    }
+
+    /// Waits for the next thing to do. Reports go out meanwhile, as fast as they are taken.
+    async fn wait(
+        &mut self,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
+        resolutions: &mut mpsc::UnboundedReceiver<Resolved>,
+    ) -> Wake {
+        let pause = until(self.deadline(), now());
+        let has_mail = !self.outbox.is_empty();
+        let has_daemon = self.daemon.is_some();
+        let notices = async {
+            match &mut self.daemon {
+                Some(daemon) => daemon.notices.recv().await.unwrap_or(Notice::Gone),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            order = orders.recv() => Wake::Order(order),
+            notice = notices, if has_daemon => Wake::Notice(notice),
+            Some(resolved) = resolutions.recv() => Wake::Resolved(resolved),
+            permit = self.reports.reserve(), if has_mail => {
+                match (permit, self.outbox.pop_front()) {
+                    (Ok(permit), Some(report)) => permit.send(report),
+                    // Nobody listens any more.
+                    (Err(_), _) => self.outbox.clear(),
+                    (Ok(_), None) => {}
+                }
+                Wake::Reported
+            }
+            () = tokio::time::sleep(pause) => Wake::Time,
+        }
+    }
+
+    fn deadline(&self) -> i64 {
+        let tunnels = self.tunnels.values().filter_map(Tunnel::deadline).min();
+        let look = self.daemon.is_some().then_some(self.look_at);
+        [tunnels, look, self.start_at].into_iter().flatten().min().unwrap_or(i64::MAX).min(now() + ROUND)
+    }
+
+    /// After whatever has happened: is there a daemon, what are its SAs, what is to be done, what is to be told.
+    async fn settle(&mut self) {
+        let now = now();
+        if self.start_at.is_some_and(|at| now >= at) {
+            self.start_again().await;
+        }
+        self.resolve_due(now);
+        for (id, tunnel) in &mut self.tunnels {
+            if tunnel.deadline().is_some_and(|at| now >= at) {
+                self.touched.insert(*id);
+                tunnel.record.tick(now);
+            }
+        }
+        if self.daemon.is_some()
+            && let Err(error) = self.look_and_act().await
+        {
+            self.lose_daemon(&error.to_string()).await;
+        }
+        for tunnel in self.tunnels.values_mut() {
+            if let Some((status, events)) = tunnel.record.take() {
+                self.outbox.push_back(TunnelReport { router: self.id, status, events });
+            }
+        }
+    }
+
+    /// Takes in this notice and those that wait behind it.
+    async fn hear_all(&mut self, first: Notice) {
+        let mut notice = first;
+        let mut left = BATCH;
+        loop {
+            match notice {
+                Notice::Event(name, message) => self.hear(&name, &message),
+                Notice::Gone => return self.lose_daemon("its connection has ended").await,
+            }
+            left -= 1;
+            let waiting = self.daemon.as_mut().filter(|_| left > 0).map(|daemon| daemon.notices.try_recv());
+            let Some(Ok(next)) = waiting else { return };
+            notice = next;
+        }
+    }
+
+    /// The daemon has died, or does not do as it is told: it is ended for good and started again after a pause.
+    async fn lose_daemon(&mut self, why: &str) {
+        let Some(daemon) = self.daemon.take() else { return };
+        tracing::warn!(router = %self.id, process = daemon.number(), why, "the daemon is lost");
+        daemon.stop().await;
+        self.loaded.clear();
+        self.secrets.clear();
+        let now = now();
+        for tunnel in self.tunnels.values_mut() {
+            tunnel.record.engine(format!("the IKE daemon has died ({why}); starting it again"), now);
+            tunnel.observe(&[], now);
+        }
+        if now - self.started_at > LIVED {
+            self.deaths = 0;
+        }
+        self.start_later(now);
+    }
+
+    async fn start_again(&mut self) {
+        let daemon = self.ensure_daemon().await;
+        let outcome = match self.welcome(daemon) {
+            Ok(()) => self.configure().await.map_err(DaemonError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(router = %self.id, %error, "the daemon cannot be started");
+        }
+    }
+
+    fn start_later(&mut self, now: i64) {
+        let pause = if self.deaths == 0 { 0 } else { (SECOND << self.deaths.min(5)).min(LONGEST_PAUSE) };
+        self.deaths = self.deaths.saturating_add(1);
+        self.start_at = Some(now + pause);
+    }
+
+    /// Tells the peers, ends the daemon, removes the files.
+    async fn remove(&mut self) -> Result<(), EngineError> {
+        self.tunnels.clear();
+        if self.daemon.is_some() {
+            // The peers have a moment to confirm; charon tells those that have not once more as it ends.
+            let _ = tokio::time::timeout(FAREWELL, self.end_all()).await;
+        }
+        if let Some(daemon) = self.daemon.take() {
+            daemon.stop().await;
+        }
+        self.loaded.clear();
+        self.secrets.clear();
+        daemon::erase(&self.setup).await.map_err(|error| self.failed(&error))
+    }
+
+    /// The tunnels that use a connection of the daemon, or have used it and may have SAs of it.
+    fn users<'a>(&'a self, connection: &'a str) -> impl Iterator<Item = ConnectionId> + 'a {
+        let is_user = move |tunnel: &&Tunnel| tunnel.uses(connection) || tunnel.known.contains(connection);
+        self.tunnels.values().filter(is_user).map(|tunnel| tunnel.plan.id)
+    }
+
+    fn failed(&self, error: &DaemonError) -> EngineError {
+        EngineError::Daemon { router: self.id, why: error.to_string() }
+    }
+
+    fn broken(&self, error: &ViciError) -> EngineError {
+        EngineError::Daemon { router: self.id, why: error.to_string() }
+    }
+}

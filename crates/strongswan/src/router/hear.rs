@@ -1,0 +1,137 @@
+//! What the daemon tells: events are a bell that says which tunnel to look at; lines of its log are reasons.
+
+use super::Router;
+use crate::blueprint::is_ours;
+use crate::classify::{Finding, What};
+use crate::clock::{SECOND, now};
+use crate::explain;
+use crate::tunnel::Tunnel;
+use crate::vici::Message;
+use karez_engine::{Code, ConnectionId, Reason};
+
+/// After so many sendings (9.5 seconds with charon's settings here) a peer that was never heard counts as unreachable.
+const ENOUGH: u32 = 4;
+
+/// The pause between a message and its first repetition, microseconds.
+const FIRST_PAUSE: i64 = 2 * SECOND;
+
+impl Router {
+    /// Takes an event in.
+    pub(super) fn hear(&mut self, name: &str, message: &Message) {
+        if name == "log" {
+            if let Some(finding) = self.classifier.read(message) {
+                self.learn(&finding);
+            }
+            return;
+        }
+        for (connection, _) in message.sections().filter(|(connection, _)| is_ours(connection)) {
+            let users: Vec<ConnectionId> = self.users(connection).collect();
+            if users.is_empty() {
+                // Of a tunnel that is in no plan any more.
+                self.look_at = 0;
+            }
+            self.touched.extend(users);
+        }
+    }
+
+    fn learn(&mut self, finding: &Finding) {
+        let now = now();
+        for id in self.concerned(finding) {
+            if let Some(tunnel) = self.tunnels.get_mut(&id) {
+                learn(tunnel, finding, now);
+                self.touched.insert(id);
+            }
+        }
+    }
+
+    /// The tunnels that a finding is about: the one that the daemon names, or, while it does not know yet which one a
+    /// peer means, all with that peer that are not up.
+    fn concerned(&self, finding: &Finding) -> Vec<ConnectionId> {
+        if let Some(connection) = &finding.connection {
+            let users = || self.tunnels.values().filter(|tunnel| tunnel.uses(connection));
+            // What is said of one of several that share an IKE SA is not about those that are up.
+            let is_about_all = matches!(
+                finding.what,
+                What::Begun { .. } | What::Sent(_) | What::GivenUp | What::Deleted | What::Replaced
+            );
+            let is_alone = users().nth(1).is_none();
+            let is_meant =
+                |tunnel: &&Tunnel| is_alone || is_about_all || tunnel.record.status().children.is_empty();
+            return users().filter(is_meant).map(|tunnel| tunnel.plan.id).collect();
+        }
+        let Some(peer) = finding.peer else { return Vec::new() };
+        let is_meant = |tunnel: &&Tunnel| {
+            tunnel.peer == Some(peer) && tunnel.is_wanted() && tunnel.record.status().children.is_empty()
+        };
+        self.tunnels.values().filter(is_meant).map(|tunnel| tunnel.plan.id).collect()
+    }
+}
+
+fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
+    let peer = tunnel.peer.or(finding.peer);
+    let status = tunnel.record.status();
+    let (has_ike, is_up) = (status.ike.is_some(), !status.children.is_empty());
+    match &finding.what {
+        What::Begun { by_peer } => {
+            let who = peer.map_or_else(|| "the peer".to_owned(), |peer| peer.to_string());
+            let message = if *by_peer { format!("{who} begins") } else { format!("beginning with {who}") };
+            tunnel.record.attempt(message, now);
+        }
+        What::Sent(times) => {
+            tunnel.record.retransmit(*times, now);
+            tunnel.sent_again_at = now;
+            match peer {
+                Some(peer) if !has_ike && *times >= ENOUGH => {
+                    tunnel.record.failed(explain::unreachable(peer, *times), now);
+                    // A host name may lead somewhere else by now.
+                    tunnel.resolve_at = tunnel.resolve_at.map(|at| at.min(now));
+                }
+                _ => {}
+            }
+            if has_ike && *times == 2 {
+                watch(tunnel, now);
+            }
+        }
+        What::GivenUp if has_ike => {
+            if let Some(reason) = explain::reason(&finding.what, &tunnel.plan, peer) {
+                tunnel.record.failed(reason, now);
+            }
+            tunnel.lost_peer(now);
+        }
+        What::GivenUp => {
+            if let Some(peer) = peer {
+                tunnel.record.failed(explain::unreachable(peer, 0), now);
+            }
+        }
+        What::Deleted if is_up => tunnel.parting = explain::reason(&finding.what, &tunnel.plan, peer),
+        what => {
+            if let Some(reason) = explain::reason(what, &tunnel.plan, peer) {
+                let is_selectors = reason.code == Code::SelectorMismatch;
+                note(tunnel, reason, is_up, now);
+                if is_selectors && !is_up {
+                    tunnel.fall_back(now);
+                }
+            }
+        }
+    }
+}
+
+/// A deletion of something that is gone already, such as an IKE SA without a child, says nothing about why.
+fn note(tunnel: &mut Tunnel, reason: Reason, is_up: bool, now: i64) {
+    let known = tunnel.record.status().reason.as_ref().map(|reason| reason.code);
+    let says_more = !matches!(known, None | Some(Code::Negotiating | Code::WaitingForPeer));
+    if reason.code == Code::PeerDeleted && !is_up && says_more {
+        return;
+    }
+    tunnel.record.failed(reason, now);
+}
+
+/// The peer did not answer at once: when it counts as dead, by the plan. It was asked after an interval of silence,
+/// and one pause ago.
+fn watch(tunnel: &mut Tunnel, now: i64) {
+    let (interval, timeout) =
+        (i64::from(tunnel.plan.dpd.interval) * SECOND, i64::from(tunnel.plan.dpd.timeout) * SECOND);
+    if tunnel.plan.dpd.action != karez_engine::DpdAction::Disabled && timeout > 0 {
+        tunnel.dead_at = Some((now - FIRST_PAUSE - interval + timeout).max(now + SECOND));
+    }
+}

@@ -1,0 +1,191 @@
+//! Looking at the daemon's SAs, and doing what the tunnels then say is to be done.
+
+use super::Router;
+use super::configure::{end, tolerate};
+use crate::blueprint::{is_ours, tunnel_of};
+use crate::clock::{SECOND, now};
+use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
+use crate::tunnel::{Step, Tunnel};
+use crate::vici::{Message, Session, ViciError};
+use karez_engine::{Code, ConnectionId, DpdAction, Reason};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Up to so many tunnels are asked for by name; for more, one look at everything costs less.
+const FEW: usize = 4;
+
+/// An answer that is still awaited was sent again within this time, microseconds: charon's longest pause and some.
+const STILL_SENDING: i64 = 20 * SECOND;
+
+/// What is to be done, and for which tunnel.
+type Steps = Vec<(Option<ConnectionId>, Step)>;
+
+impl Router {
+    /// Looks at the SAs of the tunnels that something happened to, or at all when their time has come.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub(super) async fn look_and_act(&mut self) -> Result<(), ViciError> {
+        let is_whole = now() >= self.look_at || self.touched.len() > FEW;
+        if self.touched.is_empty() && !is_whole {
+            return Ok(());
+        }
+        let mut names = BTreeSet::new();
+        if is_whole {
+            self.touched = self.tunnels.keys().copied().collect();
+        } else {
+            for id in &self.touched {
+                names
+                    .extend(self.tunnels.get(id).into_iter().flat_map(|tunnel| tunnel.known.iter().cloned()));
+            }
+        }
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let sas = if is_whole {
+            all(&mut daemon.session).await?
+        } else {
+            named(&mut daemon.session, &names).await?
+        };
+        if is_whole {
+            self.look_at = now() + self.counters;
+        }
+        let mut reload = false;
+        let (mut by_tunnel, mut steps) = self.attribute(&sas);
+        let mut lost_peers = Vec::new();
+        for id in std::mem::take(&mut self.touched) {
+            let Some(tunnel) = self.tunnels.get_mut(&id) else { continue };
+            let seen = by_tunnel.remove(&id).unwrap_or_default();
+            let own: Vec<&ObservedIke> = seen.iter().collect();
+            let now = now();
+            tunnel.known = own.iter().map(|sa| sa.connection.clone()).collect();
+            let had_pairs = tunnel.by_pairs;
+            tunnel.observe(&own, now);
+            if let Some(number) = dead(tunnel, &own, now) {
+                steps.push((Some(id), Step::DropIke(number)));
+                lost_peers.extend(peer_to_restart(tunnel));
+            }
+            steps.extend(tunnel.decide(&own, now).into_iter().map(|step| (Some(id), step)));
+            tunnel.pass_overlap(now);
+            reload |= tunnel.by_pairs != had_pairs;
+        }
+        for peer in lost_peers {
+            let others = sas.iter().filter(|sa| sa.peer == Some(peer) && sa.phase == Phase::Established);
+            steps.extend(others.map(|sa| (None, Step::EndIke(sa.number))));
+        }
+        self.act(steps).await?;
+        if reload {
+            self.configure().await?;
+        }
+        Ok(())
+    }
+
+    /// Which tunnel has what of these SAs, and what of them is nobody's: of tunnels that were taken away while nobody
+    /// looked.
+    fn attribute(&self, sas: &[ObservedIke]) -> (BTreeMap<ConnectionId, Vec<ObservedIke>>, Steps) {
+        let mut by_tunnel: BTreeMap<ConnectionId, Vec<ObservedIke>> = BTreeMap::new();
+        let mut steps = Vec::new();
+        for sa in sas.iter().filter(|sa| is_ours(&sa.connection)) {
+            let carried = sa.children.iter().filter_map(|child| tunnel_of(&child.name));
+            let planned = carried.filter(|id| self.tunnels.contains_key(id));
+            let owners: BTreeSet<ConnectionId> = self.users(&sa.connection).chain(planned).collect();
+            if owners.is_empty() && sa.phase != Phase::Ending {
+                steps.push((None, Step::EndIke(sa.number)));
+                continue;
+            }
+            let is_orphan = |child: &&ObservedChild| {
+                child.phase == ChildPhase::Installed
+                    && tunnel_of(&child.name).is_some_and(|id| !self.tunnels.contains_key(&id))
+            };
+            steps.extend(
+                sa.children.iter().filter(is_orphan).map(|child| (None, Step::EndChild(child.number))),
+            );
+            let needs =
+                |id: &ConnectionId| self.tunnels.get(id).is_some_and(|tunnel| tunnel.uses(&sa.connection));
+            for id in &owners {
+                let is_shared = owners.iter().any(|other| other != id && needs(other));
+                by_tunnel.entry(*id).or_default().push(sa.seen_by(*id, is_shared));
+            }
+        }
+        (by_tunnel, steps)
+    }
+
+    async fn act(&mut self, steps: Steps) -> Result<(), ViciError> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let session = &mut daemon.session;
+        for (id, step) in steps {
+            match step {
+                Step::EndIke(number) => {
+                    tolerate(session.request("terminate", &end("ike-id", &number.to_string())).await)?;
+                }
+                Step::DropIke(number) => {
+                    let what = end("ike-id", &number.to_string()).text("force", "yes");
+                    tolerate(session.request("terminate", &what).await)?;
+                }
+                Step::EndChild(number) => {
+                    tolerate(session.request("terminate", &end("child-id", &number.to_string())).await)?;
+                }
+                Step::Begin { child } => {
+                    let Some(tunnel) = id.and_then(|id| self.tunnels.get_mut(&id)) else { continue };
+                    let Some(blueprint) = &tunnel.blueprint else { continue };
+                    let what = Message::new()
+                        .text("ike", &blueprint.connection)
+                        .text("child", &child)
+                        .text("timeout", "-1")
+                        .text("init-limits", "no");
+                    if let Err(ViciError::Refused { why, .. }) =
+                        keep_refusal(session.request("initiate", &what).await)?
+                    {
+                        let message = format!("The IKE daemon could not begin: {why}.");
+                        tunnel.record.failed(Reason::new(Code::LocalError, message), now());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the peer counts as dead by the plan's own timeout. charon's patience is the same for all connections of a
+/// daemon; so when it has to send something again, a time is set, and when that comes and it still sends, we end it.
+fn dead(tunnel: &mut Tunnel, sas: &[&ObservedIke], now: i64) -> Option<u32> {
+    if now < tunnel.dead_at? {
+        return None;
+    }
+    tunnel.dead_at = None;
+    let is_silent = |sa: &&&ObservedIke| {
+        sa.phase == Phase::Established && !sa.tasks.is_empty() && now - tunnel.sent_again_at < STILL_SENDING
+    };
+    let silent = sas.iter().find(is_silent)?;
+    let message =
+        format!("Dead peer detection: the peer has not answered for {} seconds.", tunnel.plan.dpd.timeout);
+    tunnel.record.failed(Reason::new(Code::PeerLost, message), now);
+    tunnel.lost_peer(now);
+    Some(silent.number)
+}
+
+fn peer_to_restart(tunnel: &Tunnel) -> Option<IpAddr> {
+    tunnel.peer.filter(|_| tunnel.plan.dpd.action == DpdAction::RestartByPeer)
+}
+
+async fn all(session: &mut Session) -> Result<Vec<ObservedIke>, ViciError> {
+    let events = session.stream("list-sas", "list-sa", &Message::new()).await?;
+    let now = now();
+    Ok(events.iter().filter_map(|event| ObservedIke::read(event, now)).collect())
+}
+
+async fn named(session: &mut Session, names: &BTreeSet<String>) -> Result<Vec<ObservedIke>, ViciError> {
+    let mut sas = Vec::new();
+    for name in names {
+        let events = session.stream("list-sas", "list-sa", &Message::new().text("ike", name)).await?;
+        let now = now();
+        sas.extend(events.iter().filter_map(|event| ObservedIke::read(event, now)));
+    }
+    Ok(sas)
+}
+
+/// Refusals are for the caller to look at; everything else is the daemon's end.
+fn keep_refusal(outcome: Result<Message, ViciError>) -> Result<Result<Message, ViciError>, ViciError> {
+    match outcome {
+        Ok(_) | Err(ViciError::Refused { .. }) => Ok(outcome),
+        Err(error) => Err(error),
+    }
+}

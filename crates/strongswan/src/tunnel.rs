@@ -1,0 +1,312 @@
+//! One tunnel at run time: its plan, what the daemon has of it, and what is to be done about the difference.
+//!
+//! [`Tunnel::decide`] looks at what is, never at what has changed: doing what it says and asking again is harmless.
+
+mod backoff;
+mod duplicates;
+
+use crate::blueprint::{Blueprint, Child, pairs};
+use crate::clock::SECOND;
+use crate::observed::{ChildPhase, ObservedIke, Phase};
+use backoff::Backoff;
+use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Record, Standing, TunnelPlan};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// How long SAs of an older plan may carry traffic while those of the new one are negotiated, microseconds.
+const OVERLAP: i64 = 10 * SECOND;
+
+/// How long an attempt of ours waits when the peer has begun one at the same time, microseconds.
+const PEER_FIRST: i64 = SECOND;
+
+/// What should be done with the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// End the IKE SA of this number, with all that it carries.
+    EndIke(u32),
+    /// Drop the IKE SA of this number at once: its peer does not answer, so there is nobody to tell.
+    DropIke(u32),
+    /// End the child SA of this number.
+    EndChild(u32),
+    /// Negotiate this child of the connection, and the IKE SA that it needs.
+    Begin {
+        /// The child's name.
+        child: String,
+    },
+}
+
+/// One tunnel.
+pub(crate) struct Tunnel {
+    pub(crate) plan: TunnelPlan,
+    pub(crate) standing: Standing,
+    pub(crate) record: Record,
+    /// Where the peer is, once that is known.
+    pub(crate) peer: Option<IpAddr>,
+    /// As the daemon is told it, once it is known where the peer is.
+    pub(crate) blueprint: Option<Blueprint>,
+    /// The names of its connections in the daemon that may have SAs: the current one, and older ones.
+    pub(crate) known: BTreeSet<String>,
+    /// Whether pairs of subnets are negotiated one by one, because the peer does not take them all at once.
+    pub(crate) by_pairs: bool,
+    pub(crate) backoff: Backoff,
+    /// Until when SAs of an older plan stay.
+    overlap_until: i64,
+    /// Whether the peer was lost and is, by the plan, to begin again itself.
+    pub(crate) is_left_to_peer: bool,
+    /// When the peer, which does not answer, counts as dead.
+    pub(crate) dead_at: Option<i64>,
+    /// When the daemon last said that it had to send something again.
+    pub(crate) sent_again_at: i64,
+    /// The peer has deleted something; what it was shows at the next look.
+    pub(crate) parting: Option<karez_engine::Reason>,
+    /// When the peer's host name is to be resolved again.
+    pub(crate) resolve_at: Option<i64>,
+}
+
+impl Tunnel {
+    pub(crate) fn new(plan: TunnelPlan, standing: Standing, grace: i64, now: i64) -> Self {
+        let record = Record::new(plan.id, standing.clone(), wanted(&plan), grace, now);
+        Self {
+            plan,
+            standing,
+            record,
+            peer: None,
+            blueprint: None,
+            known: BTreeSet::new(),
+            by_pairs: false,
+            backoff: Backoff::default(),
+            overlap_until: 0,
+            is_left_to_peer: false,
+            dead_at: None,
+            sent_again_at: 0,
+            parting: None,
+            resolve_at: None,
+        }
+    }
+
+    /// Another plan for the same tunnel.
+    pub(crate) fn change(&mut self, plan: TunnelPlan, standing: Standing, grace: i64, now: i64) {
+        self.record.configure(standing.clone(), wanted(&plan), "the plan has changed", grace, now);
+        if plan.peer != self.plan.peer {
+            self.peer = None;
+            self.resolve_at = None;
+        }
+        self.plan = plan;
+        self.standing = standing;
+        self.by_pairs = false;
+        self.is_left_to_peer = false;
+        self.blueprint = None;
+    }
+
+    /// The children that the daemon is to have of it; none while it is not to have any.
+    pub(crate) fn loaded(&self) -> Option<impl Iterator<Item = &Child>> {
+        let blueprint = self.blueprint.as_ref().filter(|_| self.is_wanted())?;
+        Some(blueprint.loaded(self.by_pairs))
+    }
+
+    /// Whether a connection of the daemon is the one that it uses.
+    pub(crate) fn uses(&self, connection: &str) -> bool {
+        self.is_wanted()
+            && self.blueprint.as_ref().is_some_and(|blueprint| blueprint.connection == connection)
+    }
+
+    /// The daemon has taken over another configuration of this tunnel: what is installed may be of the old one.
+    pub(crate) fn reloaded(&mut self, now: i64) {
+        self.overlap_until = now + OVERLAP;
+        self.backoff.reset(now + self.hesitation());
+    }
+
+    /// Where two ends begin at the same moment, two IKE SAs come of it, and each end may throw away the other's. So
+    /// the one with the higher address waits a moment; an answer of the peer mostly comes within it.
+    fn hesitation(&self) -> i64 {
+        if self.peer.is_some_and(|peer| self.plan.local > peer) { SECOND / 4 } else { 0 }
+    }
+
+    /// Whether it should be up.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        matches!(self.standing, Standing::Begins | Standing::Waits)
+    }
+
+    /// What to do, given the SAs that the daemon has of this tunnel, now.
+    pub(crate) fn decide(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
+            return sas
+                .iter()
+                .filter(|sa| sa.phase != Phase::Ending)
+                .map(|sa| Step::EndIke(sa.number))
+                .collect();
+        };
+        let current = |sa: &&&ObservedIke| sa.connection == blueprint.connection;
+        let needs = self.needs(blueprint, sas);
+        let mut steps = Vec::new();
+        if needs.is_empty() || now >= self.overlap_until || self.standing == Standing::Waits {
+            steps.extend(self.stale(blueprint, sas));
+        }
+        if needs.is_empty() {
+            steps.extend(duplicates::surplus(sas, now));
+            if self.backoff.due_at().is_some() {
+                // The peer came first: an attempt of ours that is still under way would only make a second one.
+                let is_ours =
+                    |sa: &&&ObservedIke| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared;
+                steps.extend(sas.iter().filter(is_ours).map(|sa| Step::EndIke(sa.number)));
+            }
+            self.backoff.settle();
+            self.is_left_to_peer = false;
+            return steps;
+        }
+        self.backoff.ensure(now + SECOND / 4 + self.hesitation());
+        if self.standing != Standing::Begins || self.is_left_to_peer || !self.backoff.is_due(now) {
+            return steps;
+        }
+        let established = sas.iter().filter(current).find(|sa| sa.phase == Phase::Established);
+        if let Some(sa) = established {
+            let begins = |child: &&&Child| {
+                !sa.children.iter().any(|own| own.name == child.name && own.phase == ChildPhase::Beginning)
+            };
+            let needs = needs.iter().filter(begins);
+            // IKEv1 has nothing against several at once either; but the peer may, so one after the other.
+            steps.extend(needs.take(4).map(|child| Step::Begin { child: child.name.clone() }));
+            self.backoff.next(now);
+        } else if sas.iter().filter(current).any(|sa| sa.phase == Phase::Connecting) {
+            self.backoff.again_at(now + PEER_FIRST);
+        } else if let Some(child) = needs.first() {
+            steps.push(Step::Begin { child: child.name.clone() });
+            self.backoff.next(now);
+        }
+        steps
+    }
+
+    /// The children that are wanted and not installed.
+    fn needs<'a>(&self, blueprint: &'a Blueprint, sas: &[&ObservedIke]) -> Vec<&'a Child> {
+        let installed = || {
+            let alive = sas
+                .iter()
+                .filter(|sa| sa.connection == blueprint.connection && sa.phase == Phase::Established);
+            alive.flat_map(|sa| &sa.children).filter(|child| child.phase == ChildPhase::Installed)
+        };
+        if let Some(whole) = blueprint.whole().filter(|_| !self.by_pairs) {
+            let is_there = installed().any(|child| child.name == whole.name);
+            return if is_there { Vec::new() } else { vec![whole] };
+        }
+        let covered = |pair: &&Child| {
+            installed().any(|child| {
+                let known = blueprint.loaded(true).any(|own| own.name == child.name);
+                // One of its own name is there, if narrower than wanted: asking again would get the same again.
+                child.name == pair.name
+                    || known && child.shown.as_ref().is_some_and(|shown| covers(shown, pair))
+            })
+        };
+        blueprint.pairs().iter().filter(|pair| !covered(pair)).collect()
+    }
+
+    /// What is installed and belongs to an older plan.
+    fn stale(&self, blueprint: &Blueprint, sas: &[&ObservedIke]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for sa in sas.iter().filter(|sa| sa.phase != Phase::Ending) {
+            if sa.connection != blueprint.connection {
+                steps.extend(ending(sa));
+                continue;
+            }
+            let is_known = |name: &str| blueprint.loaded(true).any(|child| child.name == name);
+            let old = sa
+                .children
+                .iter()
+                .filter(|child| child.phase == ChildPhase::Installed && !is_known(&child.name));
+            steps.extend(old.map(|child| Step::EndChild(child.number)));
+        }
+        steps
+    }
+
+    /// Feeds the record with what is installed, and notices when the peer takes only a part of it.
+    pub(crate) fn observe(&mut self, sas: &[&ObservedIke], now: i64) {
+        let (ike, children) = shown(sas);
+        if children.is_empty() {
+            if let Some(reason) = self.parting.take() {
+                self.record.failed(reason, now);
+            }
+        } else {
+            self.parting = None;
+        }
+        self.record.observe(ike, children, now);
+        let status = self.record.status();
+        if !status.missing.is_empty() && !status.children.is_empty() && now >= self.overlap_until {
+            self.fall_back(now);
+        }
+    }
+
+    /// The peer does not take all subnets at once: from now on, one pair after the other.
+    pub(crate) fn fall_back(&mut self, now: i64) {
+        let can = self.blueprint.as_ref().is_some_and(|blueprint| blueprint.whole().is_some());
+        if can && !self.by_pairs {
+            self.by_pairs = true;
+            self.backoff.reset(now);
+        }
+    }
+
+    /// The peer is dead. Whether we begin again is for the plan to say.
+    pub(crate) fn lost_peer(&mut self, now: i64) {
+        self.is_left_to_peer = self.plan.dpd.action == DpdAction::Clear;
+        self.dead_at = None;
+        self.backoff.reset(now);
+    }
+
+    /// When there is something to do although nothing happens.
+    pub(crate) fn deadline(&self) -> Option<i64> {
+        let attempt = match self.standing {
+            Standing::Begins if !self.is_left_to_peer => self.backoff.due_at(),
+            _ => None,
+        };
+        let overlap = (self.overlap_until != 0).then_some(self.overlap_until);
+        [attempt, overlap, self.dead_at, self.resolve_at, self.record.deadline()].into_iter().flatten().min()
+    }
+
+    /// The overlap is over and was seen to.
+    pub(crate) fn pass_overlap(&mut self, now: i64) {
+        if now >= self.overlap_until {
+            self.overlap_until = 0;
+        }
+    }
+}
+
+/// Ends an IKE SA, or, where other tunnels need it, what it carries of this one.
+fn ending(sa: &ObservedIke) -> Vec<Step> {
+    if !sa.is_shared {
+        return vec![Step::EndIke(sa.number)];
+    }
+    let installed = sa.children.iter().filter(|child| child.phase == ChildPhase::Installed);
+    installed.map(|child| Step::EndChild(child.number)).collect()
+}
+
+/// Whether the plan has us begin.
+pub(crate) const fn standing(plan: &TunnelPlan) -> Standing {
+    match (plan.is_up, plan.initiator) {
+        (false, _) => Standing::AdminDown,
+        (true, Initiator::BiDirectional) => Standing::Begins,
+        (true, Initiator::ResponseOnly) => Standing::Waits,
+    }
+}
+
+fn wanted(plan: &TunnelPlan) -> Vec<(ipnet::IpNet, ipnet::IpNet)> {
+    pairs(plan)
+}
+
+fn covers(child: &ChildSa, pair: &Child) -> bool {
+    let within = |nets: &[ipnet::IpNet], wanted: &[ipnet::IpNet]| {
+        wanted.iter().all(|wanted| nets.iter().any(|net| net.contains(wanted)))
+    };
+    within(&child.local_subnets, &pair.local) && within(&child.peer_subnets, &pair.peer)
+}
+
+/// The IKE SA and the child SAs to show: of several IKE SAs the one that carries something, and then the newest.
+fn shown(sas: &[&ObservedIke]) -> (Option<IkeSa>, Vec<ChildSa>) {
+    let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established);
+    let carries = |sa: &ObservedIke| sa.children.iter().any(|child| child.phase == ChildPhase::Installed);
+    let ike = alive()
+        .filter_map(|sa| sa.shown.as_ref().map(|shown| (carries(sa), shown)))
+        .max_by_key(|(carries, shown)| (*carries, shown.established_at));
+    let children = alive()
+        .flat_map(|sa| &sa.children)
+        .filter(|child| child.phase == ChildPhase::Installed)
+        .filter_map(|child| child.shown.clone());
+    (ike.map(|(_, shown)| shown.clone()), children.collect())
+}

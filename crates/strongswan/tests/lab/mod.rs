@@ -1,0 +1,128 @@
+//! Two sites in two network namespaces, joined by a wire, with no way out. Everything is removed at the end, also after
+//! a panic.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+
+pub mod plan;
+pub mod site;
+
+pub use plan::{tunnel, tunnel_v6};
+pub use site::Site;
+
+use karez_engine::RouterId;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Longer than anything takes on a busy machine.
+pub const BOUND: Duration = Duration::from_secs(25);
+
+static LABS: AtomicU32 = AtomicU32::new(0);
+
+/// The wire with its two ends, `a` at 192.0.2.1 and `b` at 192.0.2.2 (2001:db8::1 and ::2).
+pub struct Lab {
+    pub name: String,
+    pub state: TempDir,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        for program in ["/usr/lib/ipsec/charon", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so"] {
+            assert!(
+                fs::metadata(program).is_ok(),
+                "{program} is missing; install strongswan-charon and libcharon-extra-plugins"
+            );
+        }
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let lab = Self { name: format!("ks{}n{number}", std::process::id()), state: TempDir::new().unwrap() };
+        let (a, b) = (lab.namespace("a"), lab.namespace("b"));
+        for namespace in [&a, &b] {
+            ip(&["netns", "add", namespace]);
+        }
+        ip(&["-n", &a, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", &b]);
+        for (namespace, host, inner) in [(&a, 1, "10.1"), (&b, 2, "10.2")] {
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+            ip(&["-n", namespace, "link", "set", "wire", "up"]);
+            ip(&["-n", namespace, "addr", "add", &format!("192.0.2.{host}/24"), "dev", "wire"]);
+            ip(&["-n", namespace, "addr", "add", &format!("2001:db8::{host}/64"), "dev", "wire", "nodad"]);
+            // libipsec wants an address of the gateway's own inside of each local subnet.
+            for third in 0..4 {
+                ip(&["-n", namespace, "addr", "add", &format!("{inner}.{third}.1/32"), "dev", "lo"]);
+            }
+            let six = if inner == "10.1" { "fd01" } else { "fd02" };
+            ip(&["-n", namespace, "addr", "add", &format!("{six}::1/128"), "dev", "lo", "nodad"]);
+        }
+        lab
+    }
+
+    pub fn namespace(&self, end: &str) -> String {
+        format!("{}{end}", self.name)
+    }
+
+    /// An engine at one end.
+    pub fn site(&self, end: &str) -> Site {
+        Site::new(self.state.path().join(end), self.namespace(end), RouterId(Uuid::new_v4()))
+    }
+
+    /// Cuts or mends the wire.
+    pub fn wire(&self, is_up: bool) {
+        ip(&["-n", &self.namespace("a"), "link", "set", "wire", if is_up { "up" } else { "down" }]);
+    }
+
+    /// Pings through a tunnel; how many of `count` came back.
+    pub fn ping(&self, end: &str, from: &str, to: &str, count: u32) -> u32 {
+        let output = self.ping_command(end, from, to, count).output().unwrap();
+        received(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    pub fn ping_command(&self, end: &str, from: &str, to: &str, count: u32) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace(end), "ping", "-q", "-n", "-i", "0.01", "-W", "1"]);
+        command.args(["-c", &count.to_string(), "-I", from, to]);
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for end in ["a", "b"] {
+            let namespace = self.namespace(end);
+            for process in processes_in(&namespace) {
+                let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
+            }
+            let _ = Command::new("ip").args(["netns", "del", &namespace]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+/// The processes in a namespace that this lab has made.
+pub fn processes_in(namespace: &str) -> Vec<i32> {
+    let Ok(wanted) = fs::metadata(format!("/run/netns/{namespace}")) else { return Vec::new() };
+    let is_inside = |pid: &i32| {
+        let own = fs::metadata(format!("/proc/{pid}/ns/net"));
+        own.is_ok_and(|own| (own.dev(), own.ino()) == (wanted.dev(), wanted.ino()))
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_inside).collect()
+}
+
+pub fn received(ping: &str) -> u32 {
+    let field =
+        ping.split(',').find(|part| part.contains("received")).unwrap_or_else(|| panic!("no ping: {ping}"));
+    field.trim().split(' ').next().unwrap().parse().unwrap()
+}
+
+pub fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().expect("the package iproute2 is installed");
+    assert!(
+        output.status.success(),
+        "ip {arguments:?} (as root?): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

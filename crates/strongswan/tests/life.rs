@@ -1,0 +1,108 @@
+//! Daemons outlive the agent, come back when they die, and leave nothing when they are removed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod lab;
+
+use karez_engine::{Code, Engine, IkeVersion, TunnelState};
+use lab::{Lab, Site, processes_in, tunnel};
+use std::fs;
+use std::process::Command;
+
+async fn pair(lab: &Lab) -> (Site, Site, karez_engine::TunnelPlan, karez_engine::TunnelPlan) {
+    let (mut a, mut b) = (lab.site("a"), lab.site("b"));
+    let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
+    a.apply(&[of_a.clone()]).await;
+    b.apply(&[of_b.clone()]).await;
+    a.wait_up(of_a.id).await;
+    b.wait_up(of_b.id).await;
+    (a, b, of_a, of_b)
+}
+
+#[tokio::test]
+async fn a_new_agent_adopts_the_daemon_and_its_tunnels_untouched() {
+    let lab = Lab::new();
+    let (mut a, _b, of_a, _) = pair(&lab).await;
+    let before = a.status(of_a.id);
+    let processes = processes_in(&a.namespace);
+    a.restart();
+    assert_eq!(a.engine.as_ref().unwrap().present().await.unwrap(), [a.router]);
+    assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+    a.apply(&[of_a.clone()]).await;
+    let after = a.wait_up(of_a.id).await;
+    assert_eq!(processes_in(&a.namespace), processes);
+    let spis = |status: &karez_engine::TunnelStatus| {
+        let child = &status.children[0];
+        (child.spi_in.clone(), child.spi_out.clone(), status.ike.as_ref().unwrap().initiator_spi.clone())
+    };
+    assert_eq!(spis(&after), spis(&before));
+    assert!(a.story().contains("adopted"), "{}", a.story());
+}
+
+#[tokio::test]
+async fn a_key_that_was_changed_while_no_agent_ran_comes_into_force() {
+    let lab = Lab::new();
+    let (mut a, mut b, mut of_a, mut of_b) = pair(&lab).await;
+    let before = a.status(of_a.id);
+    for plan in [&mut of_a, &mut of_b] {
+        plan.psk = karez_model::Secret::new("another key".into());
+    }
+    a.restart();
+    b.restart();
+    b.apply(&[of_b.clone()]).await;
+    a.apply(&[of_a.clone()]).await;
+    let old = before.ike.unwrap().initiator_spi;
+    a.wait(of_a.id, "a new IKE SA alone", |status| {
+        status.state == TunnelState::Up && status.ike.as_ref().is_some_and(|ike| ike.initiator_spi != old)
+    })
+    .await;
+    b.wait_up(of_b.id).await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_killed_comes_back_with_its_tunnels() {
+    let lab = Lab::new();
+    let (mut a, _b, of_a, _) = pair(&lab).await;
+    let [process] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+    a.wait(of_a.id, "down", |status| status.state == TunnelState::Down).await;
+    a.wait_up(of_a.id).await;
+    assert!(a.story().contains("has died"), "{}", a.story());
+    assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+}
+
+#[tokio::test]
+async fn a_removed_router_leaves_no_process_and_no_file_and_its_peer_knows() {
+    let lab = Lab::new();
+    let (a, mut b, _, of_b) = pair(&lab).await;
+    let engine = a.engine.as_ref().unwrap();
+    engine.remove(a.router).await.unwrap();
+    assert!(processes_in(&a.namespace).is_empty());
+    assert_eq!(fs::read_dir(&a.state).unwrap().count(), 0);
+    assert!(engine.present().await.unwrap().is_empty());
+    engine.remove(a.router).await.unwrap();
+    b.wait_code(of_b.id, TunnelState::Down, Code::PeerDeleted).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_taken_out_of_the_plan_ends_and_the_others_stay() {
+    let lab = Lab::new();
+    let (mut a, mut b, of_a, of_b) = pair(&lab).await;
+    let before = a.status(of_a.id);
+    let mut more = tunnel("a", IkeVersion::V2);
+    more.peer_subnets = vec!["10.2.1.0/24".parse().unwrap()];
+    let mut answer = tunnel("b", IkeVersion::V2);
+    answer.local_subnets = more.peer_subnets.clone();
+    for plan in [&mut more, &mut answer] {
+        for id in [&mut plan.local_id, &mut plan.peer_id] {
+            *id = karez_engine::Identity::Fqdn(format!("{id}.more"));
+        }
+    }
+    b.apply(&[of_b.clone(), answer.clone()]).await;
+    a.apply(&[of_a.clone(), more.clone()]).await;
+    a.wait_up(more.id).await;
+    a.apply(&[of_a.clone()]).await;
+    b.wait(answer.id, "down", |status| status.state == TunnelState::Down).await;
+    assert_eq!(a.status(of_a.id).children[0].spi_in, before.children[0].spi_in);
+    assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+}
