@@ -52,6 +52,12 @@ pub enum Condition {
     Protocol(u8),
     /// Of another protocol above IP.
     NotProtocol(u8),
+    /// Over UDP from this port.
+    UdpSourcePort(u16),
+    /// Over UDP to this port.
+    UdpDestinationPort(u16),
+    /// How IPv6 finds its neighbours (RFC 4861): solicitations, advertisements and redirects.
+    NeighbourDiscovery,
     /// Carries this mark.
     Mark(u32),
     /// Asks for or confirms the opening of a TCP connection.
@@ -71,6 +77,8 @@ pub enum Action {
     Masquerade,
     /// Gets this address for its source. In chains of [`super::Chain::nat`].
     SourceNat(IpAddr),
+    /// Gets this address for its destination. In chains of [`super::Chain::nat`] at the hook `prerouting`.
+    DestinationNat(IpAddr),
     /// Keeps its source, whatever NAT chains of higher priority number say. In chains of [`super::Chain::nat`].
     KeepSource,
     /// Is not tracked as part of a connection, so that nothing can translate it; not even in connections that are
@@ -98,6 +106,9 @@ impl Condition {
             | Self::LeavesProtected(_)
             | Self::Protocol(_)
             | Self::NotProtocol(_)
+            | Self::UdpSourcePort(_)
+            | Self::UdpDestinationPort(_)
+            | Self::NeighbourDiscovery
             | Self::Mark(_)
             | Self::TcpSyn
             | Self::MssAbove(_) => false,
@@ -109,7 +120,7 @@ impl Action {
     /// Whether it has to be written for each address family.
     pub(super) fn of_family(&self) -> bool {
         match self {
-            Self::SourceNat(_) | Self::KeepSource => true,
+            Self::SourceNat(_) | Self::DestinationNat(_) | Self::KeepSource => true,
             Self::Accept
             | Self::Drop
             | Self::Masquerade

@@ -90,6 +90,9 @@ fn encode_condition(condition: &Condition, family: Option<Family>) -> Encoded {
         }
         Condition::Protocol(protocol) => is(meta(MetaKey::L4proto), number(u32::from(*protocol))),
         Condition::NotProtocol(protocol) => is_not(meta(MetaKey::L4proto), number(u32::from(*protocol))),
+        Condition::UdpSourcePort(port) => is(payload("udp", "sport"), number(u32::from(*port))),
+        Condition::UdpDestinationPort(port) => is(payload("udp", "dport"), number(u32::from(*port))),
+        Condition::NeighbourDiscovery => return Encoded::Word(neighbour_discovery()),
         Condition::Mark(mark) => is(meta(MetaKey::Mark), number(*mark)),
         Condition::TcpSyn => compare(payload("tcp", "flags"), Operator::IN, text("syn")),
         // The library writes its LT as ">"; a test on the wire would notice if that changed.
@@ -100,18 +103,23 @@ fn encode_condition(condition: &Condition, family: Option<Family>) -> Encoded {
 
 fn encode_action(action: Action, family: Option<Family>) -> Encoded {
     let set = |key, value| Statement::Mangle(Mangle { key, value });
+    let is_of = |address: IpAddr| family == Some(if address.is_ipv4() { Family::V4 } else { Family::V6 });
     let statement = match (action, family) {
         (Action::Accept, _) => Statement::Accept(Some(Accept {})),
         (Action::Drop, _) => Statement::Drop(Some(Drop {})),
         (Action::Masquerade, _) => Statement::Masquerade(None),
-        (Action::SourceNat(source @ IpAddr::V4(_)), Some(Family::V4)) => {
-            source_nat(Family::V4, text(source.to_string()))
+        (Action::SourceNat(source), Some(family)) if is_of(source) => {
+            Statement::SNAT(Some(translation(family, text(source.to_string()))))
         }
-        (Action::SourceNat(source @ IpAddr::V6(_)), Some(Family::V6)) => {
-            source_nat(Family::V6, text(source.to_string()))
+        (Action::DestinationNat(destination), Some(family)) if is_of(destination) => {
+            Statement::DNAT(Some(translation(family, text(destination.to_string()))))
         }
-        (Action::KeepSource, Some(family)) => source_nat(family, address(family, "saddr")),
-        (Action::SourceNat(_) | Action::KeepSource, _) => return Encoded::Impossible,
+        (Action::KeepSource, Some(family)) => {
+            Statement::SNAT(Some(translation(family, address(family, "saddr"))))
+        }
+        (Action::SourceNat(_) | Action::DestinationNat(_) | Action::KeepSource, _) => {
+            return Encoded::Impossible;
+        }
         // The library writes it as a string, which `nft` does not read.
         (Action::NoTrack, _) => return Encoded::Word(Word::Other(json!({ "notrack": null }))),
         (Action::SetMss(mss), _) => set(segment_size(), Expression::Number(u32::from(mss))),
@@ -150,12 +158,18 @@ fn direction(family: Family, fields: [&'static str; 2]) -> Expression<'static> {
     concatenation(fields.map(|field| address(family, field)))
 }
 
-fn source_nat(family: Family, source: Expression<'static>) -> Statement<'static> {
+fn translation(family: Family, addr: Expression<'static>) -> NAT<'static> {
     let family = match family {
         Family::V4 => NATFamily::IP,
         Family::V6 => NATFamily::IP6,
     };
-    Statement::SNAT(Some(NAT { addr: Some(source), family: Some(family), port: None, flags: None }))
+    NAT { addr: Some(addr), family: Some(family), port: None, flags: None }
+}
+
+/// RFC 4861, section 4: types 133 to 137.
+fn neighbour_discovery() -> Word {
+    let kind = json!({ "payload": { "protocol": "icmpv6", "field": "type" } });
+    Word::Other(json!({ "match": { "op": "==", "left": kind, "right": { "range": [133, 137] } } }))
 }
 
 /// `rt ipsec exists`, which the library has no word for.

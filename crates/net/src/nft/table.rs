@@ -14,6 +14,8 @@ pub mod priority {
     pub const CONNECTION_TRACKING: i32 = -200;
     /// The first place where NAT can be: what is exempted here is exempt from everybody's.
     pub const NAT_EXEMPTION: i32 = -190;
+    /// Where destinations are translated, by iptables and most others.
+    pub const DESTINATION_NAT: i32 = -100;
     /// Where packets are changed.
     pub const MANGLE: i32 = -150;
     /// Where packets are let through or not.

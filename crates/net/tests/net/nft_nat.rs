@@ -6,7 +6,7 @@ use karez_net::nft::{Action, Chain, Condition, Hook, Rule, Table, keep_source, m
 
 use crate::nft_live::pairs;
 use crate::scratch::Journey;
-use crate::traffic::{source_seen, udp};
+use crate::traffic::{arrives, source_seen, udp};
 
 const EXEMPT: [(&str, &str); 2] = [("10.0.1.0/24", "192.168.9.0/24"), ("fd01::/64", "fd09::/64")];
 
@@ -150,5 +150,54 @@ async fn what_is_not_tracked_is_not_translated_even_if_it_was_before() -> Result
     table.ensure(&journey.router.namespace).await?;
     assert_eq!(source_seen(&sender, &receiver)?.to_string(), "10.0.1.2");
     assert_eq!(seen(&journey, "fd09::1")?, "fd01::2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_destination_can_be_another_than_the_one_that_was_sent_to() -> Result<()> {
+    let journey = Journey::new().await?;
+    let mut table = Table::new("karez-test");
+    let mut chain = Chain::nat("prerouting", Hook::Prerouting, priority::DESTINATION_NAT);
+    for (name, shown, meant) in [("v4", "198.51.100.7", "192.168.9.1"), ("v6", "fd77::7", "fd09::1")] {
+        let everywhere = if shown.contains(':') { "::/0" } else { "0.0.0.0/0" };
+        let single = if shown.contains(':') { "128" } else { "32" };
+        let set = table.add_pairs(name, pairs(&[(everywhere, &format!("{shown}/{single}"))]));
+        let rule = Rule::new([Condition::Between(set)], Action::DestinationNat(meant.parse()?));
+        chain = chain.rule(rule);
+    }
+    table.add_chain(chain);
+    table.ensure(&journey.router.namespace).await?;
+    for (from, shown, meant) in
+        [("10.0.1.2", "198.51.100.7", "192.168.9.1"), ("fd01::2", "fd77::7", "fd09::1")]
+    {
+        let (sender, receiver) = (udp(&journey.host, from)?, udp(&journey.beyond, meant)?);
+        let port = receiver.local_addr()?.port();
+        sender.send_to(b"hello", (shown.parse::<std::net::IpAddr>()?, port))?;
+        let (_, source) = receiver.recv_from(&mut [0; 16])?;
+        assert_eq!(source.ip().to_string(), from);
+        // And the answer comes from whom was asked.
+        receiver.send_to(b"hello", source)?;
+        assert_eq!(sender.recv_from(&mut [0; 16])?.1.ip().to_string(), shown);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rules_can_be_about_udp_ports_and_about_how_neighbours_are_found() -> Result<()> {
+    let journey = Journey::new().await?;
+    let (sender, receiver) = (udp(&journey.host, "fd01::2")?, udp(&journey.beyond, "fd03::2")?);
+    let (from, to) = (sender.local_addr()?.port(), receiver.local_addr()?.port());
+    let mut table = Table::new("karez-test");
+    let passing = [
+        Rule::new([Condition::NeighbourDiscovery], Action::Accept),
+        Rule::new([Condition::UdpSourcePort(from), Condition::UdpDestinationPort(to)], Action::Accept),
+        Rule::new([], Action::Drop),
+    ];
+    for (name, hook) in [("in", Hook::Input), ("out", Hook::Output), ("through", Hook::Forward)] {
+        table.add_chain(Chain::filter(name, hook, priority::FILTER).rules(passing.clone()));
+    }
+    table.ensure(&journey.router.namespace).await?;
+    assert!(arrives(&sender, &receiver)?, "neighbours are found, and the ports pass");
+    assert!(!arrives(&receiver, &sender)?, "the ports are the other way round");
     Ok(())
 }
