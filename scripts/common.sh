@@ -48,6 +48,22 @@ need_packages() {
         fail "the packages for $why could not be installed" "Run as root: $by_hand"
 }
 
+# What an agent and its tests need: root for namespaces, and the programs that are driven.
+need_tunnel_packages() {
+    if [ "$(id -u)" -ne 0 ]; then
+        fail "tunnels are made in network namespaces, which needs root" "Run the same command as root."
+    fi
+    local wanted missing=()
+    for wanted in /usr/lib/ipsec/charon:strongswan-charon /usr/sbin/swanctl:strongswan-swanctl \
+        /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so:libcharon-extra-plugins \
+        /usr/lib/ipsec/plugins/libstrongswan-gcm.so:libstrongswan-standard-plugins \
+        /usr/lib/ipsec/plugins/libstrongswan-ctr.so:libstrongswan-extra-plugins \
+        /usr/sbin/nft:nftables /usr/bin/tcpdump:tcpdump /usr/bin/ping:iputils-ping /usr/sbin/ip:iproute2; do
+        [ -e "${wanted%%:*}" ] || missing+=("${wanted##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] || need_packages "tunnels" "${missing[@]}"
+}
+
 need_rust() {
     if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
         PATH="$HOME/.cargo/bin:$PATH"
