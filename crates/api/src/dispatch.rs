@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use crate::render::View;
 use crate::request::{self, Request};
 use crate::target::Target;
-use crate::{core_actions, extensions, openapi, quotas, resources, tags, versions};
+use crate::{connection_status, core_actions, extensions, openapi, quotas, resources, tags, versions};
 use axum::body::Body;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
@@ -176,6 +176,7 @@ impl Api {
             Target::Root => Err(wrong_verb(&request.method)),
             Target::Collection(kind) => resources::collection(session, request, *kind).await,
             Target::Item(kind, id) => resources::item(session, request, *kind, id).await,
+            Target::ConnectionStatus(id) => connection_status::show(session, request, id).await,
             Target::Tags(kind, id) => tags::all(session, request, *kind, id).await,
             Target::Tag(kind, id, tag) => tags::one(session, request, *kind, id, tag).await,
             Target::RouterAction(id, action) => {

@@ -41,6 +41,12 @@ const EXTENSIONS: &[(&str, &str, &str, &str)] = &[
         "2016-08-15T10:00:00-00:00",
     ),
     (
+        "vpn-connection-status",
+        "VPN Connection Status",
+        "Why a connection is in its status, and everything that is known about its tunnel",
+        "2026-01-01T00:00:00-00:00",
+    ),
+    (
         "service-type",
         "Neutron Service Type Management",
         "Lists service providers",

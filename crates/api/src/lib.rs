@@ -2,6 +2,7 @@
 //! that describes them. Knows no SQL and no agent.
 
 mod answer;
+mod connection_status;
 mod core_actions;
 mod dispatch;
 mod error;

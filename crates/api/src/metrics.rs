@@ -1,5 +1,8 @@
 //! What is measured, in the format of Prometheus.
 
+mod connections;
+
+use connections::Connections;
 use http::{Method, StatusCode};
 use karez_control::Control;
 use karez_store::Operation;
@@ -58,6 +61,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Durations<RouteLabels>,
     objects: Family<ObjectLabels, Gauge>,
+    connections: Connections,
     /// When the objects were last counted.
     counted: Mutex<Option<Instant>>,
 }
@@ -79,6 +83,7 @@ impl Metrics {
         registry.register_with_unit("store_operation_duration", help, Unit::Seconds, store.clone());
         let objects = Family::<ObjectLabels, Gauge>::default();
         registry.register("objects", "Objects by kind and status", objects.clone());
+        let connections = Connections::register(&mut registry);
         let backend = control.store().backend_name();
         control.store().observe(Box::new(move |operation, elapsed| {
             let operation = match operation {
@@ -87,7 +92,7 @@ impl Metrics {
             };
             store.get_or_create(&StoreLabels { backend, operation }).observe(elapsed.as_secs_f64());
         }));
-        Self { registry, requests, durations, objects, counted: Mutex::new(None) }
+        Self { registry, requests, durations, objects, connections, counted: Mutex::new(None) }
     }
 
     /// Counts an answered request. Methods other than the usual ones share one label.
@@ -119,7 +124,7 @@ impl Metrics {
 }
 
 impl Metrics {
-    /// Counts the objects, unless that was done a moment ago. Scrapers that come together wait for
+    /// Counts the objects and looks at the connections, unless that was done a moment ago. Scrapers that come together wait for
     /// one count.
     async fn count_objects(&self, control: &Control) -> Result<(), karez_control::Failure> {
         let mut counted = self.counted.lock().await;
@@ -127,6 +132,7 @@ impl Metrics {
             return Ok(());
         }
         let census = control.census().await?;
+        self.connections.look(control).await?;
         self.objects.clear();
         for (kind, status, count) in census {
             self.objects.get_or_create(&ObjectLabels { kind, status }).set(count);

@@ -2,6 +2,7 @@
 
 mod paths;
 mod schema;
+mod status;
 
 use karez_model::Kind;
 use serde_json::{Map, Value as Json, json};
@@ -18,6 +19,8 @@ pub fn document() -> Json {
         paths::of(kind.resource(), &mut all);
     }
     paths::others(&mut all);
+    status::schemas(&mut schemas);
+    status::path(&mut all);
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -129,6 +129,13 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }
 
+/// ISO 8601 in UTC, to the microsecond.
+pub(crate) fn precise_time(micros: i64) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let fraction = time::Duration::microseconds(micros.rem_euclid(1_000_000));
+    (utc(micros) + fraction).format(format).unwrap_or_default()
+}
+
 fn timestamp(micros: i64) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     utc(micros).format(format).unwrap_or_default()

@@ -12,6 +12,8 @@ pub(crate) enum Target {
     Collection(Kind),
     /// One object.
     Item(Kind, String),
+    /// Everything that is known about a connection.
+    ConnectionStatus(String),
     /// The tags of an object.
     Tags(Kind, String),
     /// One tag of an object.
@@ -115,6 +117,7 @@ impl Target {
             (_, [id]) => Self::Item(kind, (*id).into()),
             (_, [id, "tags"]) if resource.is_taggable() => Self::Tags(kind, (*id).into()),
             (_, [id, "tags", tag]) if resource.is_taggable() => Self::Tag(kind, (*id).into(), (*tag).into()),
+            (Kind::IpsecSiteConnection, [id, "status"]) => Self::ConnectionStatus((*id).into()),
             (Kind::Router, [id, "add_router_interface"]) => {
                 Self::RouterAction((*id).into(), RouterAction::AddInterface)
             }
@@ -146,6 +149,7 @@ impl Target {
             Self::Root => "/v2.0/".into(),
             Self::Collection(kind) => below(kind, ""),
             Self::Item(kind, _) => below(kind, "/{id}"),
+            Self::ConnectionStatus(_) => below(&Kind::IpsecSiteConnection, "/{id}/status"),
             Self::Tags(kind, _) => below(kind, "/{id}/tags"),
             Self::Tag(kind, ..) => below(kind, "/{id}/tags/{tag}"),
             Self::RouterAction(_, action) => format!("/v2.0/routers/{{id}}/{}", action.name()),

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// How often a desired state is read until nothing has changed meanwhile.
+const LOOKS: usize = 4;
+
 /// What a session writes by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lease {
@@ -153,27 +156,17 @@ impl Control {
         let held: Option<BTreeMap<RouterId, Held>> = held;
         self.store
             .read(move |tx| {
-                // Read before all else: what is read below may be newer, and is then sent once more.
-                let sql = "SELECT desired_rev FROM nodes WHERE id = $1 AND epoch = $2";
-                let node = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
-                let Some(row) = tx.query_opt(sql, &node)? else { return Err(Fenced::Replaced) };
-                let revision = row.int(0)?;
-                let sql = "SELECT router_id, generation, revision FROM placements WHERE node_id = $1
-                    ORDER BY router_id";
-                let placed = tx.query(sql, &node[..1])?;
-                let mut routers = Vec::new();
-                let mut ids = BTreeSet::new();
-                for row in &placed {
-                    let Ok(router) = row.text(0)?.parse::<RouterId>() else { continue };
-                    let wanted = Held { router, generation: row.int(1)?, revision: row.int(2)? };
-                    ids.insert(router);
-                    if held.as_ref().and_then(|held| held.get(&router)) != Some(&wanted) {
-                        routers.extend(plan::of_router(tx, router, wanted.generation, wanted.revision)?);
+                let mut revision = revision_of(tx, &lease)?;
+                for _ in 1..LOOKS {
+                    let desired = read_desired(tx, &lease.node, revision, held.as_ref())?;
+                    let newest = revision_of(tx, &lease)?;
+                    if newest == revision {
+                        return Ok(desired);
                     }
+                    revision = newest;
                 }
-                let gone =
-                    held.iter().flat_map(BTreeMap::keys).filter(|id| !ids.contains(id)).copied().collect();
-                Ok(Desired { revision, is_whole: held.is_none(), routers, gone })
+                // Some of what is read now may be newer than the revision, and is then sent once more.
+                Ok(read_desired(tx, &lease.node, revision, held.as_ref())?)
             })
             .await
     }
@@ -227,6 +220,36 @@ impl Control {
             })
             .await
     }
+}
+
+fn revision_of(tx: &mut Tx<'_>, lease: &Lease) -> Result<i64, Fenced> {
+    let sql = "SELECT desired_rev FROM nodes WHERE id = $1 AND epoch = $2";
+    let params = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
+    match tx.query_opt(sql, &params)? {
+        Some(row) => Ok(row.int(0)?),
+        None => Err(Fenced::Replaced),
+    }
+}
+
+fn read_desired(
+    tx: &mut Tx<'_>,
+    node: &str,
+    revision: i64,
+    held: Option<&BTreeMap<RouterId, Held>>,
+) -> Result<Desired, Failure> {
+    let sql = "SELECT router_id, generation, revision FROM placements WHERE node_id = $1 ORDER BY router_id";
+    let mut routers = Vec::new();
+    let mut ids = BTreeSet::new();
+    for row in tx.query(sql, &[Datum::from(node)])? {
+        let Ok(router) = row.text(0)?.parse::<RouterId>() else { continue };
+        let wanted = Held { router, generation: row.int(1)?, revision: row.int(2)? };
+        ids.insert(router);
+        if held.and_then(|held| held.get(&router)) != Some(&wanted) {
+            routers.extend(plan::of_router(tx, router, wanted.generation, wanted.revision)?);
+        }
+    }
+    let gone = held.into_iter().flat_map(BTreeMap::keys).filter(|id| !ids.contains(id)).copied().collect();
+    Ok(Desired { revision, is_whole: held.is_none(), routers, gone })
 }
 
 /// Refuses what is written for a session that is no longer the node's. Called last in a transaction

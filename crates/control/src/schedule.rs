@@ -16,10 +16,6 @@ struct Candidate {
     load: i64,
 }
 
-/// Routers without a node that nobody keeps off.
-const UNPLACED: &str = "SELECT id FROM routers WHERE id NOT IN
-    (SELECT router_id FROM placements WHERE node_id IS NOT NULL OR is_parked = 1) ORDER BY id";
-
 impl Control {
     /// Places the routers that have no node and are not kept off by an operator, each on the node
     /// with the fewest routers. A node that makes routers itself can take any; the others take those
@@ -51,8 +47,14 @@ fn takeable(tx: &mut Tx<'_>) -> Result<Vec<String>, Failure> {
     if nodes.is_empty() {
         return Ok(Vec::new());
     }
+    let is_any_managed = nodes.iter().any(|node| node.is_managed);
+    let among = if is_any_managed { "" } else { "AND id IN (SELECT router_id FROM found_routers)" };
+    let sql = format!(
+        "SELECT id FROM routers WHERE id NOT IN
+            (SELECT router_id FROM placements WHERE node_id IS NOT NULL OR is_parked = 1) {among} ORDER BY id"
+    );
     let mut takeable = Vec::new();
-    for row in tx.query(UNPLACED, &[])? {
+    for row in tx.query(&sql, &[])? {
         let id = row.text(0)?;
         let Some(router) = tx.get(Kind::Router, id)? else { continue };
         if choose(tx, &router, &nodes)?.is_some() {

@@ -225,11 +225,11 @@ fn fields() -> Json {
         "schema": {"type": "array", "items": {"type": "string"}}})
 }
 
-fn id() -> Json {
+pub(super) fn id() -> Json {
     json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}})
 }
 
-fn reference(name: &str) -> Json {
+pub(super) fn reference(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
@@ -241,7 +241,7 @@ fn body(schema: &Json) -> Json {
     json!({"required": true, "content": {"application/json": {"schema": schema}}})
 }
 
-fn answers(status: &str, schema: &Json) -> Json {
+pub(super) fn answers(status: &str, schema: &Json) -> Json {
     let error = json!({"description": "A fault", "content": {"application/json": {"schema": reference("NeutronError")}}});
     let mut done = json!({"description": "Done"});
     if !schema.is_null() {

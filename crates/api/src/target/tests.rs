@@ -28,6 +28,16 @@ fn every_route_is_read_back_as_itself() {
     }
 }
 
+#[test]
+fn of_vpn_objects_only_connections_have_a_status_below_them() {
+    for path in ["vpn/ipsec-site-connections/x/status", "ipsec_site_connections/x/status.json"] {
+        assert_eq!(Target::read(path), Some(Target::ConnectionStatus("x".into())), "{path}");
+    }
+    for path in ["vpn/vpnservices/x/status", "networks/x/status", "vpn/ipsec-site-connections/x/status/y"] {
+        assert_eq!(Target::read(path), None, "{path}");
+    }
+}
+
 /// Words that mean something somewhere in a path.
 fn words() -> Vec<&'static str> {
     Kind::ALL
@@ -35,7 +45,14 @@ fn words() -> Vec<&'static str> {
         .flat_map(|kind| [kind.resource().collection, kind.resource().path])
         .chain(["vpn", "tags", "quotas", "tenant", "project", "default", "details", "extensions"])
         .chain(["add_router_interface", "remove_router_interface", "add_extraroutes", "remove_extraroutes"])
-        .chain(["vpn-agents", "vpn-routers", "next_providers", "service-providers", "availability_zones"])
+        .chain([
+            "vpn-agents",
+            "vpn-routers",
+            "status",
+            "next_providers",
+            "service-providers",
+            "availability_zones",
+        ])
         .chain([
             "subnetpools",
             "address-scopes",

@@ -1,0 +1,201 @@
+//! Sessions of agents: who may write, and what is sent.
+
+use super::site::{HOUR, Site, event, held, hello, is, tunnel};
+use karez_control::{Fenced, Lease};
+use karez_engine::{RouterReport, TunnelState};
+use karez_fabric::{Hello, Shape};
+use karez_model::Kind;
+use karez_store::Datum;
+use serde_json::json;
+
+fn must_be_fenced<T>(result: Result<T, Fenced>) {
+    match result {
+        Err(Fenced::Replaced) => {}
+        Err(Fenced::Failure(failure)) => panic!("the store failed: {failure}"),
+        Ok(_) => panic!("it was written"),
+    }
+}
+
+/// Runs SQL behind the back of the control plane.
+async fn execute(site: &Site, sql: &'static str, lease: &Lease) {
+    let node = lease.node.clone();
+    let written = site.ground.control.store().write(move |tx| tx.execute(sql, &[Datum::from(node.as_str())]));
+    assert!(written.await.expect("written") > 0, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_session_of_a_node_has_a_greater_epoch() {
+    let site = Site::new().await;
+    let first = site.open(hello("one"), HOUR).await;
+    let second = site.open(hello("one"), HOUR).await;
+    let other = site.open(hello("two"), HOUR).await;
+    assert_eq!((second.node.as_str(), second.epoch), (first.node.as_str(), first.epoch + 1));
+    assert_ne!(other.node, first.node);
+    let agents = site.ground.control.standings().await.expect("read");
+    assert_eq!(agents.get(&first.node).map(|standing| standing.epoch), Some(second.epoch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_says_what_it_is() {
+    let site = Site::new().await;
+    let said = Hello { zone: Some("east".into()), shape: Shape::Host, ..hello("one") };
+    let lease = site.open(said, HOUR).await;
+    let agent = site.ground.show(Kind::Agent, &lease.node).await;
+    assert_eq!((agent.text("host"), agent.text("availability_zone")), ("one", "east"));
+    assert!(agent.flag("alive"));
+    let configurations = agent.json("configurations");
+    assert_eq!((&configurations["shape"], &configurations["engine"]), (&json!("host"), &json!("none")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_session_can_no_longer_write() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let old = site.agent("one").await;
+    let generation = site.generation(&old).await;
+    let new = site.open(hello("one"), HOUR).await;
+    let revision = control.desired(&new, None).await.expect("read").revision;
+
+    must_be_fenced(control.desired(&old, None).await);
+    must_be_fenced(control.applied(&old, revision).await);
+    must_be_fenced(control.found(&old, vec![site.router_id()]).await);
+    let mut up = tunnel(&site.router, &site.connection, TunnelState::Up, None);
+    up.events = vec![event(1)];
+    must_be_fenced(control.report_tunnels(&old, vec![(generation, up)]).await);
+    let report = RouterReport { router: site.router_id(), generation, trouble: None };
+    must_be_fenced(control.report_routers(&old, vec![report]).await);
+    let both = vec![old.clone(), new.clone()];
+    assert_eq!(control.renew(both, HOUR).await.expect("renewed"), [old], "only the older one is lost");
+
+    assert_eq!(site.connection_status().await, is("PENDING_CREATE", None));
+    assert_eq!(site.service_status().await, is("PENDING_CREATE", None));
+    let status = control.connection_status(&site.ground.member, site.connection.id()).await.expect("seen");
+    assert!(status.tunnel.is_none() && status.events.is_empty());
+    assert!(!site.ground.show(Kind::Agent, &new.node).await.flag("resources_synced"));
+    control.applied(&new, revision).await.expect("the newer one writes");
+    assert!(site.ground.show(Kind::Agent, &new.node).await.flag("resources_synced"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_session_does_not_end_the_newer_one() {
+    let site = Site::new().await;
+    let old = site.open(hello("one"), HOUR).await;
+    let new = site.open(hello("one"), HOUR).await;
+    site.ground.control.close_session(&old).await.expect("passed over");
+    assert!(site.ground.show(Kind::Agent, &new.node).await.flag("alive"));
+    site.ground.control.close_session(&new).await.expect("closed");
+    assert!(!site.ground.show(Kind::Agent, &new.node).await.flag("alive"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_of_an_agent_that_was_removed_can_no_longer_write() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let lease = site.agent("one").await;
+    site.fall_silent(&lease).await;
+    control.delete_agent(&site.ground.admin, &lease.node).await.expect("removed");
+    must_be_fenced(control.desired(&lease, None).await);
+    must_be_fenced(control.applied(&lease, 1).await);
+    must_be_fenced(control.found(&lease, vec![site.router_id()]).await);
+    assert_eq!(control.renew(vec![lease.clone()], HOUR).await.expect("renewed"), [lease]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_nothing_is_sent_everything() {
+    let site = Site::new().await;
+    let agent = site.agent("one").await;
+    let other = site.ground.router(Some(&site.outside)).await;
+    site.ground.control.schedule().await.expect("scheduled");
+    let desired = site.ground.control.desired(&agent, None).await.expect("read");
+    assert!(desired.is_whole && desired.gone.is_empty());
+    let mut expected = vec![site.router.id().to_owned(), other.id().to_owned()];
+    expected.sort();
+    let routers: Vec<String> = desired.routers.iter().map(|plan| plan.id.to_string()).collect();
+    assert_eq!(routers, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_all_but_one_is_sent_that_one() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let agent = site.agent("one").await;
+    let other = site.ground.router(Some(&site.outside)).await;
+    control.schedule().await.expect("scheduled");
+    let all = control.desired(&agent, None).await.expect("read");
+    let has: Vec<_> = all.routers.iter().map(held).collect();
+
+    let same = control.desired(&agent, Some(has.clone())).await.expect("read");
+    assert_eq!(same.revision, all.revision);
+    assert!(!same.is_whole && same.routers.is_empty() && same.gone.is_empty());
+
+    site.change(&site.connection, json!({"mtu": 1400})).await;
+    let changed = control.desired(&agent, Some(has.clone())).await.expect("read");
+    let [plan] = changed.routers.as_slice() else { panic!("not one plan") };
+    assert_eq!((plan.id, plan.tunnels[0].mtu), (site.router_id(), 1400));
+    assert_ne!(changed.revision, all.revision);
+
+    site.ground.delete(Kind::Router, other.id()).await.expect("deleted");
+    let fewer = control.desired(&agent, Some(has)).await.expect("read");
+    assert_eq!(fewer.gone.iter().map(ToString::to_string).collect::<Vec<_>>(), [other.id()]);
+    assert_ne!(fewer.revision, changed.revision);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_is_placed_anew_is_sent_anew() {
+    let site = Site::new().await;
+    let (control, admin) = (&site.ground.control, &site.ground.admin);
+    let agent = site.agent("one").await;
+    let before = held(&site.plan(&agent).await);
+    control.displace_router(admin, &agent.node, site.router.id()).await.expect("displaced");
+    let without = control.desired(&agent, Some(vec![before])).await.expect("read");
+    assert_eq!(without.gone, [site.router_id()]);
+    control.place_router(admin, &agent.node, site.router.id()).await.expect("placed");
+    let again = control.desired(&agent, Some(vec![before])).await.expect("read");
+    let [plan] = again.routers.as_slice() else { panic!("not one plan") };
+    assert!(plan.generation > before.generation, "reports about the earlier placement are refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_that_went_backwards_differ_too() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let agent = site.agent("one").await;
+    site.change(&site.connection, json!({"mtu": 1400})).await;
+    let now = control.desired(&agent, None).await.expect("read");
+    let has: Vec<_> = now.routers.iter().map(held).collect();
+    // As a database would be that was restored from before the change.
+    execute(&site, "UPDATE nodes SET desired_rev = desired_rev - 1 WHERE id = $1", &agent).await;
+    execute(&site, "UPDATE placements SET revision = revision - 1 WHERE node_id = $1", &agent).await;
+    let restored = control.desired(&agent, Some(has)).await.expect("read");
+    assert_eq!(restored.revision, now.revision - 1);
+    assert_eq!(restored.routers.len(), 1, "the plan of the lower revision");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doorbell_rings_after_a_commit_and_not_after_a_rollback() {
+    let site = Site::new().await;
+    let ground = &site.ground;
+    let mut doorbell = ground.control.store().doorbell();
+    let mut has_rung = || {
+        let has_rung = doorbell.has_changed().expect("open");
+        doorbell.mark_unchanged();
+        has_rung
+    };
+    site.change(&site.connection, json!({"mtu": 1400})).await;
+    assert!(has_rung(), "a connection was changed");
+    site.change(&site.connection, json!({"mtu": 1400})).await;
+    assert!(!has_rung(), "nothing was changed");
+    ground.router(None).await;
+    assert!(has_rung(), "there is a router to place");
+    let lease = site.open(hello("one"), HOUR).await;
+    assert!(has_rung(), "there is a node to place routers on");
+    ground.control.renew(vec![lease], HOUR).await.expect("renewed");
+    assert!(!has_rung(), "a lease is no work for anybody");
+    let id = site.router.id().to_owned();
+    let undone = move |tx: &mut karez_store::Tx<'_>| {
+        tx.bump_router(&id)?;
+        Err::<(), _>(karez_store::Error::Bug("on purpose".into()))
+    };
+    assert!(ground.control.store().write(undone).await.is_err());
+    assert!(!has_rung(), "the change was undone");
+}
