@@ -202,24 +202,6 @@ impl Control {
             })
             .await
     }
-
-    /// Ends a session in good order: the node counts as dead at once, and what it runs goes on.
-    ///
-    /// # Errors
-    /// Only the store's.
-    pub async fn close_session(&self, lease: &Lease) -> Result<(), Failure> {
-        let lease = lease.clone();
-        self.store
-            .write(move |tx| {
-                let sql = "UPDATE nodes SET lease_until = 0, updated_at = $1, rev = rev + 1
-                    WHERE id = $2 AND epoch = $3";
-                let params =
-                    [Datum::from(tx.now()), Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
-                tx.execute(sql, &params)?;
-                Ok(())
-            })
-            .await
-    }
 }
 
 fn revision_of(tx: &mut Tx<'_>, lease: &Lease) -> Result<i64, Fenced> {

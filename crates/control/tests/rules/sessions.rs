@@ -77,17 +77,6 @@ async fn an_older_session_can_no_longer_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_session_does_not_end_the_newer_one() {
-    let site = Site::new().await;
-    let old = site.open(hello("one"), HOUR).await;
-    let new = site.open(hello("one"), HOUR).await;
-    site.ground.control.close_session(&old).await.expect("passed over");
-    assert!(site.ground.show(Kind::Agent, &new.node).await.flag("alive"));
-    site.ground.control.close_session(&new).await.expect("closed");
-    assert!(!site.ground.show(Kind::Agent, &new.node).await.flag("alive"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_session_of_an_agent_that_was_removed_can_no_longer_write() {
     let site = Site::new().await;
     let control = &site.ground.control;
