@@ -99,3 +99,19 @@ fn put(target: &mut [u8], at: usize, octets: &[u8]) {
         room.copy_from_slice(octets);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_has_esp;
+    use std::process::Command;
+
+    /// The judge is `ip xfrm`, in a namespace of its own.
+    #[test]
+    fn the_kernel_is_judged_as_iproute2_judges_it() {
+        let add = "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel \
+                   enc 'cbc(aes)' 0x00000000000000000000000000000000 \
+                   auth 'hmac(sha1)' 0x0000000000000000000000000000000000000000";
+        let judge = Command::new("unshare").args(["-n", "sh", "-c", add]).output().unwrap();
+        assert_eq!(kernel_has_esp().unwrap(), judge.status.success(), "{judge:?}");
+    }
+}

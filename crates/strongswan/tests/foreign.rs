@@ -8,13 +8,21 @@ use karez_engine::{IkeVersion, Initiator, TunnelState};
 use lab::{BOUND, Lab, tunnel};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// A daemon at site `b`, beside any engine.
 struct Foreign {
     run: PathBuf,
+    process: Child,
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 const SETTINGS: &str = "charon {
@@ -63,8 +71,8 @@ impl Foreign {
         );
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &lab.namespace("b"), "unshare", "-m", "sh", "-c", &script]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let foreign = Self { run };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let foreign = Self { run, process: command.spawn().unwrap() };
         let conf = foreign.run.join("swanctl.conf");
         let load = async {
             while !foreign.swanctl(&["--load-all", "--file", conf.to_str().unwrap()]) {
@@ -89,7 +97,7 @@ async fn a_foreign_daemon_answers_us() {
     let foreign = Foreign::new(&lab).await;
     let mut a = lab.site("a");
     let plan = tunnel("a", IkeVersion::V2);
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     a.wait_up(plan.id).await;
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
     // It takes the tunnel down, and we bring it back.
@@ -105,7 +113,7 @@ async fn a_foreign_daemon_begins() {
     let mut a = lab.site("a");
     let mut plan = tunnel("a", IkeVersion::V2);
     plan.initiator = Initiator::ResponseOnly;
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     assert!(foreign.swanctl(&["--initiate", "--child", "hand"]));
     let status = a.wait_up(plan.id).await;
     assert!(!status.ike.unwrap().is_initiator);

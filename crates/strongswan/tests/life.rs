@@ -12,8 +12,8 @@ use std::process::Command;
 async fn pair(lab: &Lab) -> (Site, Site, karez_engine::TunnelPlan, karez_engine::TunnelPlan) {
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
     let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
-    a.apply(&[of_a.clone()]).await;
-    b.apply(&[of_b.clone()]).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
     a.wait_up(of_a.id).await;
     b.wait_up(of_b.id).await;
     (a, b, of_a, of_b)
@@ -28,7 +28,7 @@ async fn a_new_agent_adopts_the_daemon_and_its_tunnels_untouched() {
     a.restart();
     assert_eq!(a.engine.as_ref().unwrap().present().await.unwrap(), [a.router]);
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
-    a.apply(&[of_a.clone()]).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     let after = a.wait_up(of_a.id).await;
     assert_eq!(processes_in(&a.namespace), processes);
     let spis = |status: &karez_engine::TunnelStatus| {
@@ -49,8 +49,8 @@ async fn a_key_that_was_changed_while_no_agent_ran_comes_into_force() {
     }
     a.restart();
     b.restart();
-    b.apply(&[of_b.clone()]).await;
-    a.apply(&[of_a.clone()]).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     let old = before.ike.unwrap().initiator_spi;
     a.wait(of_a.id, "a new IKE SA alone", |status| {
         status.state == TunnelState::Up && status.ike.as_ref().is_some_and(|ike| ike.initiator_spi != old)
@@ -101,7 +101,7 @@ async fn a_tunnel_that_is_taken_out_of_the_plan_ends_and_the_others_stay() {
     b.apply(&[of_b.clone(), answer.clone()]).await;
     a.apply(&[of_a.clone(), more.clone()]).await;
     a.wait_up(more.id).await;
-    a.apply(&[of_a.clone()]).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     b.wait(answer.id, "down", |status| status.state == TunnelState::Down).await;
     assert_eq!(a.status(of_a.id).children[0].spi_in, before.children[0].spi_in);
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);

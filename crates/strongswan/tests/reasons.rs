@@ -22,8 +22,8 @@ async fn fails(version: IkeVersion, change: impl Fn(&mut TunnelPlan), at_a: Code
     let (mut of_a, mut of_b) = (tunnel("a", version), tunnel("b", version));
     change(&mut of_a);
     of_b.initiator = Initiator::ResponseOnly;
-    b.apply(&[of_b.clone()]).await;
-    a.apply(&[of_a.clone()]).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     let status = a.wait_code(of_a.id, TunnelState::Down, at_a).await;
     assert!(status.ike.is_none() || at_a == at_b, "{status:?}");
     let status = b.wait_code(of_b.id, TunnelState::Down, at_b).await;
@@ -124,8 +124,8 @@ async fn another_version() {
     let lab = Lab::new();
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
     let (of_a, of_b) = (tunnel("a", V1), tunnel("b", V2));
-    a.apply(&[of_a.clone()]).await;
-    b.apply(&[of_b.clone()]).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
     let status = a.wait_code(of_a.id, TunnelState::Down, Code::VersionMismatch).await;
     assert_eq!(status.reason.unwrap().evidence["theirs"], "IKEv2");
     let status = b.wait_code(of_b.id, TunnelState::Down, Code::VersionMismatch).await;
@@ -137,8 +137,8 @@ async fn another_mode() {
     let lab = Lab::new();
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
     let (of_a, of_b) = (tunnel("a", V1), tunnel("b", AGGRESSIVE));
-    a.apply(&[of_a.clone()]).await;
-    b.apply(&[of_b.clone()]).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
     a.wait_code(of_a.id, TunnelState::Down, Code::VersionMismatch).await;
     b.wait_code(of_b.id, TunnelState::Down, Code::VersionMismatch).await;
 }
@@ -148,7 +148,7 @@ async fn a_peer_that_is_not_there() {
     let lab = Lab::new();
     let mut a = lab.site("a");
     let plan = tunnel("a", V2);
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     let status = a.wait_code(plan.id, TunnelState::Down, Code::PeerUnreachable).await;
     let evidence = status.reason.unwrap().evidence;
     assert_eq!((evidence["peer"].as_str(), evidence["heard"].as_u64()), (Some("192.0.2.2"), Some(0)));
@@ -161,7 +161,7 @@ async fn a_host_name_without_an_address() {
     let mut a = lab.site("a");
     let mut plan = tunnel("a", V2);
     plan.peer = Peer::Host("nobody.invalid".into());
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     a.wait_code(plan.id, TunnelState::Down, Code::PeerNotResolved).await;
 }
 
@@ -171,10 +171,10 @@ async fn two_ends_that_wait_for_each_other() {
     let mut a = lab.site("a");
     let mut plan = tunnel("a", V2);
     plan.initiator = Initiator::ResponseOnly;
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     a.wait_code(plan.id, TunnelState::Pending, Code::WaitingForPeer).await;
     plan.is_up = false;
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     a.wait_code(plan.id, TunnelState::Down, Code::AdminDown).await;
 }
 

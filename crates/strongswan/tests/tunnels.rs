@@ -146,15 +146,15 @@ async fn a_peer_that_narrows_gets_the_missing_pairs_one_by_one_or_is_named() {
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
     let (mut of_a, of_b) = (tunnel("a", V2), tunnel("b", V2));
     of_a.peer_subnets.push("10.2.1.0/24".parse().unwrap());
-    b.apply(&[of_b.clone()]).await;
-    a.apply(&[of_a.clone()]).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     let status = a.wait_code(of_a.id, TunnelState::Up, Code::Narrowed).await;
     assert_eq!(status.missing, [("10.1.0.0/24".parse().unwrap(), "10.2.1.0/24".parse().unwrap())]);
     b.wait_up(of_b.id).await;
     // The peer learns of the second subnet; now the pair comes without anybody's doing.
     let mut of_b = of_b;
     of_b.local_subnets.push("10.2.1.0/24".parse().unwrap());
-    b.apply(&[of_b.clone()]).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
     a.wait_up(of_a.id).await;
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.1.1", 3), 3);
 }
@@ -187,7 +187,7 @@ async fn transport_mode_needs_the_kernel_and_says_so() {
     let mut a = lab.site("a");
     let mut plan = tunnel("a", V2);
     plan.child.mode = IpsecMode::Transport;
-    a.apply(&[plan.clone()]).await;
+    a.apply(std::slice::from_ref(&plan)).await;
     let status = a.wait_code(plan.id, TunnelState::Error, Code::Unsupported).await;
     assert!(status.reason.unwrap().message.contains("Use the encapsulation mode tunnel"));
 }

@@ -7,13 +7,16 @@ use crate::clock::{SECOND, now};
 use crate::explain;
 use crate::tunnel::Tunnel;
 use crate::vici::Message;
-use karez_engine::{Code, ConnectionId, Reason};
+use karez_engine::{Code, ConnectionId, DpdAction, Reason, TunnelState};
 
 /// After so many sendings (9.5 seconds with charon's settings here) a peer that was never heard counts as unreachable.
 const ENOUGH: u32 = 4;
 
 /// The pause between a message and its first repetition, microseconds.
 const FIRST_PAUSE: i64 = 2 * SECOND;
+
+/// How far apart an event and its line in the log may come, microseconds.
+const JUST: i64 = 2 * SECOND;
 
 impl Router {
     /// Takes an event in.
@@ -92,7 +95,7 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
                 watch(tunnel, now);
             }
         }
-        What::GivenUp if has_ike => {
+        What::GivenUp if has_ike || has_just_fallen(tunnel, now) => {
             if let Some(reason) = explain::reason(&finding.what, &tunnel.plan, peer) {
                 tunnel.record.failed(reason, now);
             }
@@ -116,6 +119,16 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
     }
 }
 
+/// The fall of an IKE SA may be seen before the line of the log that says why.
+fn has_just_fallen(tunnel: &Tunnel, now: i64) -> bool {
+    let status = tunnel.record.status();
+    let is_unexplained = status
+        .reason
+        .as_ref()
+        .is_none_or(|reason| matches!(reason.code, Code::Negotiating | Code::WaitingForPeer));
+    status.state == TunnelState::Down && is_unexplained && now - status.since < JUST
+}
+
 /// A deletion of something that is gone already, such as an IKE SA without a child, says nothing about why.
 fn note(tunnel: &mut Tunnel, reason: Reason, is_up: bool, now: i64) {
     let known = tunnel.record.status().reason.as_ref().map(|reason| reason.code);
@@ -131,7 +144,7 @@ fn note(tunnel: &mut Tunnel, reason: Reason, is_up: bool, now: i64) {
 fn watch(tunnel: &mut Tunnel, now: i64) {
     let (interval, timeout) =
         (i64::from(tunnel.plan.dpd.interval) * SECOND, i64::from(tunnel.plan.dpd.timeout) * SECOND);
-    if tunnel.plan.dpd.action != karez_engine::DpdAction::Disabled && timeout > 0 {
+    if tunnel.plan.dpd.action != DpdAction::Disabled && timeout > 0 {
         tunnel.dead_at = Some((now - FIRST_PAUSE - interval + timeout).max(now + SECOND));
     }
 }

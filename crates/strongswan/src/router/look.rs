@@ -35,8 +35,9 @@ impl Router {
             self.touched = self.tunnels.keys().copied().collect();
         } else {
             for id in &self.touched {
-                names
-                    .extend(self.tunnels.get(id).into_iter().flat_map(|tunnel| tunnel.known.iter().cloned()));
+                let Some(tunnel) = self.tunnels.get(id) else { continue };
+                names.extend(tunnel.known.iter().cloned());
+                names.extend(tunnel.blueprint.iter().map(|blueprint| blueprint.connection.clone()));
             }
         }
         let Some(daemon) = &mut self.daemon else { return Ok(()) };

@@ -93,20 +93,36 @@ impl Drop for Lab {
     fn drop(&mut self) {
         for end in ["a", "b"] {
             let namespace = self.namespace(end);
-            for process in processes_in(&namespace) {
-                let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
-            }
+            let Some(inode) = inode(&namespace) else { continue };
+            // First the name: an engine that is still there would start its daemon again, and now it cannot.
             let _ = Command::new("ip").args(["netns", "del", &namespace]).stderr(Stdio::null()).status();
+            let mut rounds_without = 0;
+            while rounds_without < 3 {
+                let processes = processes_of(inode);
+                rounds_without = if processes.is_empty() { rounds_without + 1 } else { 0 };
+                for process in processes {
+                    let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
 
 /// The processes in a namespace that this lab has made.
 pub fn processes_in(namespace: &str) -> Vec<i32> {
-    let Ok(wanted) = fs::metadata(format!("/run/netns/{namespace}")) else { return Vec::new() };
+    inode(namespace).map(processes_of).unwrap_or_default()
+}
+
+fn inode(namespace: &str) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(format!("/run/netns/{namespace}")).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn processes_of(namespace: (u64, u64)) -> Vec<i32> {
     let is_inside = |pid: &i32| {
         let own = fs::metadata(format!("/proc/{pid}/ns/net"));
-        own.is_ok_and(|own| (own.dev(), own.ino()) == (wanted.dev(), wanted.ino()))
+        own.is_ok_and(|own| (own.dev(), own.ino()) == namespace)
     };
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_inside).collect()
