@@ -45,6 +45,10 @@ pub(super) fn table(guards: &[Guard], datapath: Datapath, site: &Site) -> Option
     if guards.is_empty() && site.nat.is_none() {
         return None;
     }
+    // Any order is the same table, so that nothing is done when only that has changed.
+    let mut guards = guards.to_vec();
+    guards.sort_by_key(|guard| guard.connection);
+    let guards = guards.as_slice();
     let mut table = Table::new(TABLE);
     let selected = table.add_pairs("selected", pairs(guards));
     if !guards.is_empty() {

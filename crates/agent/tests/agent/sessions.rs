@@ -72,7 +72,7 @@ async fn a_control_plane_that_does_not_listen_holds_nothing_up() {
     control.whole(1, std::slice::from_ref(&plan)).await;
     control.applied(1).await;
     // Heartbeats alone fill whatever lies between.
-    sleep(Duration::from_secs(600)).await;
+    sleep(LOOK / 2).await;
     bench.node.deeds();
 
     control.difference(2, &[edited(&plan)], &[]).await;

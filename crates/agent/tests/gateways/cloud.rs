@@ -6,10 +6,10 @@
 //! host 10.0.2.9 ── kbr-… ── 10.0.2.1 ┘                    (20.0.0.9, fd20::9)
 //! ```
 
-use crate::scratch::{Scratch, join, net};
+use crate::scratch::{Scratch, eventually, join, net};
 use anyhow::Result;
 use karez_agent::Guard;
-use karez_agent::gateway::{Gateway, Managed, ManagedOptions};
+use karez_agent::gateway::{Managed, ManagedOptions};
 use karez_engine::{
     ChildPlan, ConnectionId, Dpd, DpdAction, External, GatewayPlan, Identity, IkePlan, IkeVersion, Initiator,
     Internal, IpsecMode, IpsecProtocol, Peer, RouterId, RouterPlan, ServiceId, TunnelPlan,
@@ -32,6 +32,10 @@ impl Cloud {
         let (node, beyond) = (Scratch::new("node").await?, Scratch::new("beyond").await?);
         node.netlink.ensure_bridge("br-ex", &LinkSettings::up()).await?;
         attach(&node, "br-ex", &beyond.netlink, "beyond").await?;
+        // Addresses that come by themselves, at some time, are no one's doing.
+        for link in ["br-ex", "beyond"] {
+            node.namespace.set_sysctl(&format!("net/ipv6/conf/{link}/disable_ipv6"), "1")?;
+        }
         beyond.address("eth0", &["203.0.113.2/24", "fd03::2/64"]).await?;
         beyond.address("lo", &["20.0.0.9/32", "fd20::9/128"]).await?;
         let gateway = Managed::new(options(&node));
@@ -47,14 +51,18 @@ impl Cloud {
         Ok(self.gateway.make(&self.plan, guards, karez_engine::Datapath::Userspace).await?.has_changed)
     }
 
-    /// A host on the internal network of this number, which the router has to be on.
+    /// A host on the internal network of this number that reaches the router, which has to be made.
     pub async fn host(&self, number: u8) -> Result<Scratch> {
         let host = Scratch::new("host").await?;
         let bridge =
             format!("kbr-{}", &self.plan.gateway.internal[usize::from(number) - 1].network.to_string()[..11]);
         attach(&self.node, &bridge, &host.netlink, &format!("host{number}")).await?;
         host.address("eth0", &[&format!("10.0.{number}.9/24"), &format!("fd0{number}::9/64")]).await?;
-        host.default_via(&[&format!("10.0.{number}.1"), &format!("fd0{number}::1")]).await?;
+        let routers = [format!("10.0.{number}.1"), format!("fd0{number}::1")];
+        host.default_via(&[&routers[0], &routers[1]]).await?;
+        for router in routers {
+            eventually("a new host reaches its router", || host.pings(&router)).await?;
+        }
         Ok(host)
     }
 
@@ -63,28 +71,9 @@ impl Cloud {
         Ok(Netlink::open(&Namespace::open(&Managed::namespace(self.plan.id))?).await?)
     }
 
-    /// What the engine would make: a TUN device that leads to the peer's network and no way else. Here it is a pair,
-    /// with the peer's network at its other end.
+    /// What the engine would make; see [`tunnel_from`].
     pub async fn tunnel(&self) -> Result<Scratch> {
-        let peer = Scratch::new("peer").await?;
-        let router = self.inside().await?;
-        join(&peer.netlink, "eth0", &router, "ipsec0").await?;
-        peer.address("eth0", &["192.0.2.2/30", "fd99::2/64"]).await?;
-        peer.address("lo", &["20.0.0.9/32", "fd20::9/128"]).await?;
-        peer.default_via(&["192.0.2.1", "fd99::1"]).await?;
-        router.ensure_addresses("ipsec0", &[net("192.0.2.1/30"), net("fd99::1/64")].into()).await?;
-        let run = |arguments: &[&str]| -> Result<()> {
-            let mut ip = std::process::Command::new("ip");
-            ip.args(arguments);
-            router.namespace().spawn(&mut ip, &karez_net::SpawnOptions::new())?.wait()?;
-            Ok(())
-        };
-        // As a daemon does it: by routes in a table of its own, which are no business of ours.
-        run(&["route", "add", "20.0.0.0/24", "via", "192.0.2.2", "table", "220"])?;
-        run(&["-6", "route", "add", "fd20::/64", "via", "fd99::2", "table", "220"])?;
-        run(&["rule", "add", "table", "220", "priority", "220"])?;
-        run(&["-6", "rule", "add", "table", "220", "priority", "220"])?;
-        Ok(peer)
+        tunnel_from(&self.inside().await?).await
     }
 }
 
@@ -92,6 +81,29 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         let _ = Namespace::delete(&Managed::namespace(self.plan.id));
     }
+}
+
+/// A TUN device that leads to the peer's network and no way else. Here it is a pair, with the peer's network at its
+/// other end.
+pub async fn tunnel_from(router: &Netlink) -> Result<Scratch> {
+    let peer = Scratch::new("peer").await?;
+    join(&peer.netlink, "eth0", router, "ipsec0").await?;
+    peer.address("eth0", &["192.0.2.2/30", "fd99::2/64"]).await?;
+    peer.address("lo", &["20.0.0.9/32", "fd20::9/128"]).await?;
+    peer.default_via(&["192.0.2.1", "fd99::1"]).await?;
+    router.ensure_addresses("ipsec0", &[net("192.0.2.1/30"), net("fd99::1/64")].into()).await?;
+    let run = |arguments: &[&str]| -> Result<()> {
+        let mut ip = std::process::Command::new("ip");
+        ip.args(arguments);
+        router.namespace().spawn(&mut ip, &karez_net::SpawnOptions::new())?.wait()?;
+        Ok(())
+    };
+    // As a daemon does it: by routes in a table of its own, which are no business of ours.
+    run(&["route", "add", "20.0.0.0/24", "via", "192.0.2.2", "table", "220"])?;
+    run(&["-6", "route", "add", "fd20::/64", "via", "fd99::2", "table", "220"])?;
+    run(&["rule", "add", "table", "220", "priority", "220"])?;
+    run(&["-6", "rule", "add", "table", "220", "priority", "220"])?;
+    Ok(peer)
 }
 
 pub fn options(node: &Scratch) -> ManagedOptions {
@@ -102,7 +114,7 @@ pub fn options(node: &Scratch) -> ManagedOptions {
     }
 }
 
-/// Removes what a failed test would leave.
+/// Gives a namespace a port of a bridge of the node, as its `eth0`.
 pub async fn attach(node: &Scratch, bridge: &str, netlink: &Netlink, port: &str) -> Result<()> {
     let inside = VethEnd { netlink, name: "eth0", settings: LinkSettings::up() };
     let outside = VethEnd { netlink: &node.netlink, name: port, settings: LinkSettings::up().bridge(bridge) };
@@ -190,9 +202,4 @@ pub fn tunnel(local: &str, peer: &str) -> TunnelPlan {
 
 pub fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
-}
-
-/// Removes a router through the trait, as the agent does.
-pub async fn remove(gateway: &impl Gateway, router: RouterId) -> Result<()> {
-    Ok(gateway.remove(router).await?)
 }

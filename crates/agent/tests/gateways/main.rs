@@ -1,7 +1,19 @@
 //! Gateways against the kernel that runs the tests, in throw-away namespaces without a way out.
 //!
-//! They need root and the programs `nft` (package nftables) and `ping` (package iputils-ping), and fail without.
+//! They need root and the programs `nft` (package nftables), `ping` (package iputils-ping), `ip` (package iproute2) and
+//! `sysctl` (package procps), and fail without.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "in tests, also outside of functions that are tests"
+)]
+
+mod attached;
 mod cloud;
+mod host;
 mod managed;
+mod nodes;
+mod repair;
 mod scratch;
+mod selectors;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 use karez_net::{LinkSettings, Namespace, Netlink, Route, SpawnOptions, VethEnd, ensure_veth, nft};
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,6 +26,15 @@ impl Scratch {
         let netlink = Netlink::open(&namespace).await?;
         netlink.ensure_loopback().await?;
         Ok(Self { namespace, netlink })
+    }
+
+    /// A namespace that is somebody else's to remove.
+    pub fn inside(netlink: &Netlink) -> Visit {
+        Visit(netlink.namespace().clone())
+    }
+
+    pub fn speaker(&self, address: &str) -> Result<Speaker> {
+        Visit(self.namespace.clone()).speaker(address)
     }
 
     pub fn name(&self) -> String {
@@ -137,9 +146,32 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = Namespace::delete(self.namespace.name()) {
-            eprintln!("{error}");
-        }
+        // One that could not be removed is noticed by whoever lists namespaces; a test that fails has more to say.
+        let _ = Namespace::delete(self.namespace.name());
+    }
+}
+
+/// A look into a namespace.
+pub struct Visit(Namespace);
+
+impl Visit {
+    pub fn speaker(&self, address: &str) -> Result<Speaker> {
+        let address: SocketAddr = address.parse()?;
+        let socket = self.0.run(|| UdpSocket::bind(address))??;
+        socket.set_read_timeout(Some(Duration::from_millis(300)))?;
+        Ok(Speaker(socket))
+    }
+}
+
+/// Somebody who speaks UDP.
+pub struct Speaker(UdpSocket);
+
+impl Speaker {
+    /// Whether a word to this address is heard there. A machine may refuse to send what its rules would drop.
+    pub fn is_heard_by(&self, other: &Self, address: &str) -> Result<bool> {
+        let address: SocketAddr = address.parse()?;
+        let sent = self.0.send_to(b"word", address).is_ok();
+        Ok(sent && other.0.recv(&mut [0; 16]).is_ok())
     }
 }
 
@@ -199,13 +231,15 @@ pub async fn join(one: &Netlink, name: &str, other: &Netlink, other_name: &str) 
     Ok(())
 }
 
-/// Looks again until it is so, for at most three seconds.
+/// Looks again until it is so, for about three seconds at most.
 pub async fn eventually(what: &str, mut check: impl FnMut() -> Result<bool>) -> Result<()> {
-    for _ in 0..300 {
+    #[allow(clippy::disallowed_methods, reason = "a look may itself take long")]
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
         if check()? {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    anyhow::bail!("it did not come about within three seconds that {what}")
+    anyhow::bail!("it did not come about within three seconds: {what}")
 }

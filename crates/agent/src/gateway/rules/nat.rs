@@ -39,14 +39,17 @@ impl Nat {
         let leaves =
             || [Condition::LeavesThrough(self.link.clone()), Condition::NotBetween(selected.clone())];
         let mut marks = Vec::new();
+        let mut destinations = Vec::new();
         let mut sources = Vec::new();
         for (number, floating) in self.floating.iter().enumerate() {
             let set = table.add_pairs(
                 format!("floating-{number}-in"),
                 Pair::new(everywhere(floating.external), floating.external.into()).into_iter().collect(),
             );
-            let inside = [Condition::NotCameFrom(self.link.clone()), Condition::Between(set)];
+            let inside = [Condition::NotCameFrom(self.link.clone()), Condition::Between(set.clone())];
             marks.push(Rule::new(inside, Action::SetMark(HAIRPIN)));
+            destinations
+                .push(Rule::new([Condition::Between(set)], Action::DestinationNat(floating.internal)));
             let set = table.add_pairs(
                 format!("floating-{number}-out"),
                 Pair::new(floating.internal.into(), everywhere(floating.internal)).into_iter().collect(),
@@ -61,6 +64,8 @@ impl Nat {
         sources.extend(self.source.map(|source| Rule::new(leaves(), Action::SourceNat(source))));
         if !self.floating.is_empty() {
             table.add_chain(Chain::filter("hairpin", Hook::Prerouting, priority::MANGLE).rules(marks));
+            let chain = Chain::nat("destinations", Hook::Prerouting, priority::DESTINATION_NAT);
+            table.add_chain(chain.rules(destinations));
         }
         let chain = Chain::nat("sources", Hook::Postrouting, priority::SOURCE_NAT);
         table.add_chain(chain.rules(sources));

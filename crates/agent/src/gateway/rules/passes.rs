@@ -16,6 +16,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const ESP: u8 = 50;
 const AH: u8 = 51;
 
+/// IKE (RFC 7296, section 2), and ESP in UDP (RFC 3948).
+const IKE_PORTS: [u16; 2] = [500, 4500];
+
 /// What never leaves its link (RFC 5771, section 4; RFC 919, section 7; RFC 4291, sections 2.5.6 and 2.7).
 const LINK_SCOPE: [IpNet; 4] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24)),
@@ -57,8 +60,20 @@ impl Sets {
             for protocol in [ESP, AH] {
                 rules.push(pass(vec![direction.between(gateways), Condition::Protocol(protocol)]));
             }
+            // A peer behind NAT has any port; ours is one of these.
+            for port in IKE_PORTS {
+                rules.push(pass(vec![direction.between(gateways), own_port(direction, port)]));
+            }
+            rules.push(pass(vec![direction.between(gateways), Condition::NeighbourDiscovery]));
         }
         rules
+    }
+}
+
+fn own_port(direction: Direction, port: u16) -> Condition {
+    match direction {
+        Direction::Out => Condition::UdpSourcePort(port),
+        Direction::In => Condition::UdpDestinationPort(port),
     }
 }
 
