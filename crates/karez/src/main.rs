@@ -3,6 +3,7 @@
 mod agent;
 mod config;
 mod database;
+mod demo;
 mod fabric;
 mod logging;
 mod openrc;
@@ -73,6 +74,10 @@ enum Command {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=720))]
         hours: u64,
     },
+    /// Builds two whole clouds on this machine, joins them by a tunnel, and shows that it is one
+    ///
+    /// Everything is in network namespaces without a way out, and is removed at the end. It needs root.
+    Demo(demo::Options),
     /// Looks after the database
     #[command(subcommand)]
     Db(Db),
@@ -250,6 +255,7 @@ fn run(command: Command) -> Result<()> {
             let life = Duration::from_secs(hours * 3600);
             runtime()?.block_on(async { fabric::token(&database::control(&config)?, host, life).await })
         }
+        Command::Demo(options) => demo::run(&options),
         Command::Db(Db::Migrate(place)) => database::migrate(&place.read()?),
         Command::Db(Db::Check(place)) => runtime()?.block_on(database::check(&place.read()?)),
         Command::Db(Db::RotateKey { place, step }) => {

@@ -170,9 +170,13 @@ impl Client {
         let identity = json!({"methods": ["password"], "password": {"user": user}});
         let scope = json!({"project": {"name": "admin", "domain": {"name": "Default"}}});
         let body = json!({"auth": {"identity": identity, "scope": scope}});
-        let request = self.0.http.post(format!("{}{PATH}", self.0.base)).json(&body).send();
+        let request = self.0.http.post(format!("{}{PATH}", self.0.base)).json(&body);
         let request_name = || format!("POST {PATH}");
-        let response = self.0.runtime.block_on(request).map_err(|error| unanswered(request_name(), error))?;
+        let response = self
+            .0
+            .runtime
+            .block_on(async { request.send().await })
+            .map_err(|error| unanswered(request_name(), error))?;
         let token = response.headers().get("x-subject-token").and_then(|token| token.to_str().ok());
         let status = response.status().as_u16();
         let refused = || Error::Refused { request: request_name(), status, answer: "no token".to_owned() };

@@ -198,7 +198,7 @@ fn run(
 }
 
 /// Waits for the line that says where it listens, past what was said before.
-fn listening(process: &mut Process, out: &Path, said_before: u64) -> Result<String, Error> {
+pub(crate) fn listening(process: &mut Process, out: &Path, said_before: u64) -> Result<String, Error> {
     wait::until("karez to say where it listens", START, || {
         process.check()?;
         let printed = std::fs::read_to_string(out).map_err(Error::file("read", out))?;

@@ -7,7 +7,7 @@ mod record;
 mod sweep;
 
 use crate::process::{Process, tail};
-use crate::{Error, needs, process};
+use crate::{Error, interrupt, needs, process};
 use karez_net::{Namespace, Netlink};
 use place::{Claim, Place};
 use record::Record;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Runtime;
 
+pub(crate) use kin::{joined_with, processes_of};
 pub use record::Kept;
 
 /// Lines of each log that are shown when a scene has failed.
@@ -112,6 +113,17 @@ impl Ground {
         self.0.is_kept.store(true, Ordering::Relaxed);
     }
 
+    /// Removes everything now, and tells when something could not be removed. What is left of the scene's values is of
+    /// no use afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn close(self) -> Result<(), Error> {
+        self.succeeded();
+        sweep::everything(&self.0.name)
+    }
+
     /// Makes a namespace of the scene, with the loopback on.
     pub(crate) fn namespace(&self, label: &str) -> Result<Netlink, Error> {
         let namespace = Namespace::create(&self.namespace_name(label))?;
@@ -178,16 +190,23 @@ impl Ground {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if !self.has_succeeded.load(Ordering::Relaxed) {
+        let is_of_interest = !self.has_succeeded.load(Ordering::Relaxed) && interrupt::check().is_ok();
+        if is_of_interest {
             show_logs(self.place.directory());
         }
-        if self.is_kept.load(Ordering::Relaxed) {
+        if self.is_kept.load(Ordering::Relaxed) || (is_of_interest && is_left_when_failed()) {
             return;
         }
         if let Err(error) = sweep::everything(&self.name) {
             tracing::error!(%error, scene = self.name, "not everything could be removed; the next start tries again");
         }
     }
+}
+
+/// Whether a developer wants to look around in a scene that has failed: `KAREZ_SCENE_LEAVE` is set. The next scene of the
+/// same name removes it.
+pub(crate) fn is_left_when_failed() -> bool {
+    std::env::var_os("KAREZ_SCENE_LEAVE").is_some()
 }
 
 /// The ends of all logs, as they are about to be removed. No keys are in them.

@@ -31,7 +31,8 @@
 //! Everything blocks, and nothing here may be called from inside of an async runtime. It needs root and some Debian
 //! packages: see [`needs::check`]. Whatever is made is written down first and removed at the end, also by an error, a
 //! panic, and Ctrl-C ([`interrupt::heed`]); what a killed process has left, the next [`Ground::claim`] of the same name
-//! removes. When a scene ends without [`Ground::succeeded`], the ends of all logs are shown.
+//! removes. When a scene ends without [`Ground::succeeded`], the ends of all logs are shown;
+//! with `KAREZ_SCENE_LEAVE` in the environment it is also left as it is, to be looked at.
 
 mod capture;
 mod client;
@@ -44,9 +45,12 @@ mod ground;
 mod host;
 mod internet;
 pub mod interrupt;
+mod inventory;
 pub mod needs;
+mod node;
 mod ping;
 mod process;
+mod service;
 mod site;
 mod timeline;
 pub mod wait;
@@ -60,6 +64,8 @@ pub use error::Error;
 pub use ground::{Ground, Kept};
 pub use host::Host;
 pub use internet::{Internet, Prefix, Segment};
+pub use node::Node;
 pub use ping::{Lost, Pinger, Pings};
+pub use service::Service;
 pub use site::{Lan, Site};
 pub use timeline::Timeline;

@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 const CHARON: [&str; 3] =
     ["/usr/lib/ipsec/charon", "/usr/libexec/ipsec/charon", "/usr/libexec/strongswan/charon"];
 
+/// The way in which an agent talks to charon.
+const VICI: [&str; 2] =
+    ["/usr/lib/ipsec/plugins/libstrongswan-vici.so", "/usr/lib64/strongswan/plugins/libstrongswan-vici.so"];
+
 /// charon's ESP in user space, for kernels without ESP.
 const LIBIPSEC: [&str; 2] = [
     "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so",
@@ -55,11 +59,15 @@ pub fn check_root() -> Result<(), Error> {
 
 /// What is not there, each with the Debian package that brings it.
 fn missing() -> Vec<(&'static str, &'static str)> {
+    let is_there = |paths: &[&str]| paths.iter().any(|path| Path::new(path).exists());
     let mut missing = Vec::new();
-    if !CHARON.iter().any(|path| Path::new(path).exists()) {
+    if !is_there(&CHARON) {
         missing.push(("charon, the IKE daemon of strongSwan", "strongswan-charon"));
     }
-    if !has_kernel_esp() && !LIBIPSEC.iter().any(|path| Path::new(path).exists()) {
+    if !is_there(&VICI) {
+        missing.push(("charon's VICI", "strongswan-swanctl"));
+    }
+    if !has_kernel_esp() && !is_there(&LIBIPSEC) {
         missing.push(("charon's kernel-libipsec, as this kernel has no ESP", "libcharon-extra-plugins"));
     }
     missing.extend(PROGRAMS.iter().filter(|(name, _)| !program(name).is_file()));

@@ -1,6 +1,6 @@
 //! Processes: started in a session of their own with a log, known by number and start time, ended by number.
 
-use crate::{Error, needs, wait};
+use crate::{Error, ground, needs, wait};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,21 +46,31 @@ impl Identity {
     }
 }
 
-/// Asks processes to end, and ends those that have not after `patience`.
-pub(crate) fn end(processes: &[Identity], patience: Duration) {
+/// The numbers of all processes of this machine.
+pub(crate) fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// Asks processes to end, and ends those that have not after `patience`. Fails when one lives on nevertheless.
+pub(crate) fn end(processes: &[Identity], patience: Duration) -> Result<(), Error> {
     for process in processes {
         process.signal(Signal::TERM);
     }
     let gone =
         |bound| wait_without_interruption(bound, || processes.iter().all(|process| !process.is_alive()));
     if gone(patience) {
-        return;
+        return Ok(());
     }
     for process in processes {
         process.signal(Signal::KILL);
     }
     // The kernel needs a moment; there is nothing stronger to be done.
-    gone(Duration::from_secs(5));
+    if gone(Duration::from_secs(5)) {
+        return Ok(());
+    }
+    let alive = processes.iter().filter(|process| process.is_alive()).map(|process| process.pid);
+    Err(Error::Machine(format!("these processes cannot be ended: {:?}", alive.collect::<Vec<_>>())))
 }
 
 /// On the way out an interruption is no news.
@@ -179,7 +189,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.is_kept {
+        if !self.is_kept && !ground::is_left_when_failed() {
             self.stop(Duration::from_secs(10));
         }
     }

@@ -1,10 +1,13 @@
-//! Namespaces that agents made for a scene's clouds: those that a link leads to from one of the scene's own.
+//! What agents made for a scene's clouds: namespaces that a link leads to from one of the scene's own, and the processes
+//! of routers.
 
+use crate::process::{self, Identity};
 use karez_net::Namespace;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::nsid::{NsidAttribute, NsidMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// How agents name the namespaces of routers that they make.
@@ -12,6 +15,21 @@ const PREFIX: &str = "karez-";
 
 pub(super) fn of_router(id: &str) -> String {
     format!("{PREFIX}{id}")
+}
+
+/// The router that a namespace is of.
+pub(super) fn router_of(namespace: &str) -> Option<&str> {
+    namespace.strip_prefix(PREFIX)
+}
+
+/// The processes that were started for a router. They are known by their `/run`, which is the router's directory, so
+/// that they are found when the namespace has no name any more.
+pub(crate) fn processes_of(router: &str) -> Vec<Identity> {
+    let own_run = format!("/{router}/run /run ");
+    let has_it = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|mounts| mounts.contains(&own_run))
+    };
+    process::all().filter(has_it).filter_map(Identity::of).collect()
 }
 
 /// The routers' namespaces that these namespaces are joined with.
@@ -23,6 +41,11 @@ pub(super) fn of(own: &[String]) -> Vec<String> {
         .filter(|router| own.iter().any(|own| is_joined(own, router).unwrap_or(false)))
         .map(|router| router.name().to_owned())
         .collect()
+}
+
+/// The routers' namespaces that this one is joined with.
+pub(crate) fn joined_with(own: &str) -> Vec<String> {
+    of(&[own.to_owned()])
 }
 
 /// Whether a namespace has a number for another one, which the kernel gives when a link leads there: `RTM_GETNSID`.

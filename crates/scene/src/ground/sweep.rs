@@ -5,7 +5,7 @@
 
 use super::{kin, place, record};
 use crate::Error;
-use crate::process::{Identity, end};
+use crate::process::{self, Identity, end};
 use karez_net::Namespace;
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,9 +31,12 @@ pub(super) fn everything(name: &str) -> Result<(), Error> {
     routers.extend(kept.namespaces);
 
     // Agents first: they would start again what they find ended.
-    end(&kept.processes, PATIENCE);
+    end(&kept.processes, PATIENCE)?;
+    let mut theirs: Vec<Identity> =
+        routers.iter().filter_map(|name| kin::router_of(name)).flat_map(kin::processes_of).collect();
     let namespaces: Vec<String> = routers.into_iter().chain(own).collect();
-    end(&inside(&namespaces), PATIENCE);
+    theirs.extend(inside(&namespaces));
+    end(&theirs, PATIENCE)?;
     for namespace in &namespaces {
         Namespace::delete(namespace)?;
     }
@@ -47,10 +50,8 @@ pub(super) fn everything(name: &str) -> Result<(), Error> {
 fn inside(namespaces: &[String]) -> Vec<Identity> {
     let inode = |name: &String| fs::metadata(Path::new("/run/netns").join(name)).ok().map(|meta| meta.ino());
     let inodes: BTreeSet<u64> = namespaces.iter().filter_map(inode).collect();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let is_inside = |pid: &i32| {
         fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|meta| inodes.contains(&meta.ino()))
     };
-    pids.filter(is_inside).filter_map(Identity::of).collect()
+    process::all().filter(is_inside).filter_map(Identity::of).collect()
 }

@@ -1,6 +1,7 @@
 //! What is on the machine because of a router.
 
 use super::Site;
+use crate::ground;
 use karez_net::Namespace;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,18 +21,10 @@ impl Site {
         namespace.into_iter().chain(processes).chain(files).chain(self.links()).collect()
     }
 
-    /// The processes that were started for this router: those that were told its id.
+    /// The processes that were started for this router.
     #[must_use]
-    pub fn processes(&self) -> Vec<u32> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        let is_told = |pid: &u32| {
-            ["cmdline", "environ"].iter().any(|told| {
-                let told = fs::read(format!("/proc/{pid}/{told}")).unwrap_or_default();
-                told.windows(self.router.len()).any(|part| part == self.router.as_bytes())
-            })
-        };
-        pids.filter(is_told).collect()
+    pub fn processes(&self) -> Vec<i32> {
+        ground::processes_of(&self.router).into_iter().map(|process| process.pid).collect()
     }
 
     /// What agents make on the node for networks that have a router. A network's bridge stays as long as a host is on

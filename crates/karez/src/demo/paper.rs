@@ -1,0 +1,81 @@
+//! What the demo prints on: headings, aligned lines, paragraphs.
+
+use anyhow::Result;
+use std::time::Duration;
+
+/// Columns of the first part of a line.
+const COLUMN: usize = 56;
+
+/// Columns of a paragraph.
+const WIDTH: usize = 96;
+
+/// Standard output.
+#[derive(Default)]
+pub(super) struct Paper;
+
+impl Paper {
+    pub(super) fn heading(&self, text: &str) -> Result<()> {
+        crate::say(&format!("\n{text}"))
+    }
+
+    /// What, and how it is.
+    pub(super) fn line(&self, what: &str, how: &str) -> Result<()> {
+        crate::say(&format!("    {what:<COLUMN$}  {how}"))
+    }
+
+    pub(super) fn note(&self, text: &str) -> Result<()> {
+        crate::say(text)
+    }
+
+    /// Lines as they are, set off from what is before.
+    pub(super) fn text(&self, lines: &[&str]) -> Result<()> {
+        let lines: Vec<String> = lines.iter().map(|line| format!("      {line}")).collect();
+        crate::say(&format!("\n{}", lines.join("\n")))
+    }
+
+    /// Sentences, broken into lines.
+    pub(super) fn paragraph(&self, text: &str) -> Result<()> {
+        wrapped(text, WIDTH).iter().try_for_each(|line| crate::say(&format!("        {line}")))
+    }
+}
+
+/// As one reads a time: `83 ms`, `1.20 s`.
+pub(super) fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.2} s", time.as_secs_f64())
+    }
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_is_broken_between_words() {
+        assert_eq!(wrapped("the peer does not answer", 10), ["the peer", "does not", "answer"]);
+        assert_eq!(wrapped("unbreakable", 4), ["unbreakable"]);
+        assert!(wrapped("", 10).is_empty());
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        assert_eq!(seconds(Duration::from_millis(83)), "83 ms");
+        assert_eq!(seconds(Duration::from_millis(1204)), "1.20 s");
+    }
+}
