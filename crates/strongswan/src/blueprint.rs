@@ -197,7 +197,9 @@ fn ike_section(plan: &TunnelPlan, peer: IpAddr, connection: &str) -> Message {
         .list("proposals", [suite::ike_proposal(&plan.ike)])
         .text("mobike", "no")
         .text("fragmentation", "yes")
-        .text("unique", "replace")
+        // Which of two is kept is for the engine to say. charon would end one without telling the peer, on the word of
+        // an initial contact (RFC 7296, section 2.4), and after two ends have begun at once that one is in use.
+        .text("unique", "never")
         .text("keyingtries", salt(connection).to_string())
         .text("rekey_time", times.rekey.to_string())
         .text("rand_time", times.jitter.to_string())

@@ -17,8 +17,12 @@ pub(crate) struct ObservedIke {
     pub(crate) connection: String,
     pub(crate) phase: Phase,
     pub(crate) is_initiator: bool,
+    /// Whether the other end has answered at all; from then on it may count the IKE SA as established before we do.
+    pub(crate) is_answered: bool,
     /// Whether other tunnels use it too, so that it is not one tunnel's to end.
     pub(crate) is_shared: bool,
+    /// Whether child SAs of other tunnels are installed in it.
+    pub(crate) carries_others: bool,
     pub(crate) peer: Option<IpAddr>,
     /// The exchanges that wait for an answer.
     pub(crate) tasks: Vec<String>,
@@ -72,7 +76,9 @@ impl ObservedIke {
             connection: if connection == "(unnamed)" { String::new() } else { connection.to_owned() },
             phase,
             is_initiator: ike.is_yes("initiator"),
+            is_answered: ike.get("responder-spi").is_some_and(|spi| spi.bytes().any(|digit| digit != b'0')),
             is_shared: false,
+            carries_others: false,
             peer: ike.number("remote-host"),
             tasks: ike.items("tasks-active").into_iter().map(str::to_owned).collect(),
             shown: show_ike(ike, now),
@@ -86,7 +92,10 @@ impl ObservedIke {
     pub(crate) fn seen_by(&self, tunnel: ConnectionId, is_shared: bool) -> Self {
         let mut seen = self.clone();
         seen.is_shared = is_shared;
-        seen.children.retain(|child| tunnel_of(&child.name) == Some(tunnel));
+        let is_own = |child: &ObservedChild| tunnel_of(&child.name) == Some(tunnel);
+        seen.carries_others =
+            seen.children.iter().any(|child| child.phase == ChildPhase::Installed && !is_own(child));
+        seen.children.retain(is_own);
         seen
     }
 }

@@ -145,10 +145,13 @@ impl Tunnel {
         if needs.is_empty() {
             steps.extend(duplicates::surplus(sas, now));
             if self.backoff.due_at().is_some() {
-                // The peer came first: an attempt of ours that is still under way would only make a second one.
-                let is_ours =
-                    |sa: &&&ObservedIke| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared;
-                steps.extend(sas.iter().filter(is_ours).map(|sa| Step::EndIke(sa.number)));
+                // The peer came first: an attempt of ours that it has not answered would only make a second one. One
+                // that it has answered may be established there already, and charon would not tell it of the end; the
+                // peer would send into nowhere. That one is let be, and ended with a word when it is up.
+                let is_vain = |sa: &&&ObservedIke| {
+                    sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_answered && !sa.is_shared
+                };
+                steps.extend(sas.iter().filter(is_vain).map(|sa| Step::EndIke(sa.number)));
             }
             self.backoff.settle();
             self.is_left_to_peer = false;

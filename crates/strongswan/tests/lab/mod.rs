@@ -10,7 +10,7 @@ pub mod site;
 pub use plan::{tunnel, tunnel_v6};
 pub use site::Site;
 
-use karez_engine::RouterId;
+use karez_engine::{Datapath, RouterId};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
@@ -64,9 +64,14 @@ impl Lab {
         format!("{}{end}", self.name)
     }
 
-    /// An engine at one end.
+    /// An engine at one end. The kernel's own data path has tests of its own, where a kernel has it.
     pub fn site(&self, end: &str) -> Site {
-        Site::new(self.state.path().join(end), self.namespace(end), RouterId(Uuid::new_v4()))
+        self.site_with(end, Datapath::Userspace)
+    }
+
+    /// An engine with this data path at one end.
+    pub fn site_with(&self, end: &str, datapath: Datapath) -> Site {
+        Site::new(self.state.path().join(end), self.namespace(end), RouterId(Uuid::new_v4()), datapath)
     }
 
     /// Cuts or mends the wire.

@@ -16,19 +16,21 @@ pub struct Site {
     pub router: RouterId,
     pub state: PathBuf,
     pub namespace: String,
+    datapath: Datapath,
     reports: mpsc::Receiver<TunnelReport>,
     statuses: BTreeMap<ConnectionId, TunnelStatus>,
     pub events: Vec<(ConnectionId, Event)>,
 }
 
 impl Site {
-    pub fn new(state: PathBuf, namespace: String, router: RouterId) -> Self {
-        let (engine, reports) = engine(&state);
+    pub fn new(state: PathBuf, namespace: String, router: RouterId, datapath: Datapath) -> Self {
+        let (engine, reports) = engine(&state, datapath);
         Self {
             engine: Some(engine),
             router,
             state,
             namespace,
+            datapath,
             reports,
             statuses: BTreeMap::new(),
             events: Vec::new(),
@@ -47,7 +49,7 @@ impl Site {
     /// Drops the engine and makes a new one, as when the agent is restarted.
     pub fn restart(&mut self) {
         drop(self.engine.take());
-        let (engine, reports) = engine(&self.state);
+        let (engine, reports) = engine(&self.state, self.datapath);
         self.engine = Some(engine);
         self.reports = reports;
         self.statuses.clear();
@@ -115,10 +117,9 @@ impl Site {
     }
 }
 
-fn engine(state: &PathBuf) -> (Strongswan, mpsc::Receiver<TunnelReport>) {
+fn engine(state: &PathBuf, datapath: Datapath) -> (Strongswan, mpsc::Receiver<TunnelReport>) {
     let (sender, reports) = mpsc::channel(64);
     let mut options = Options::new(state);
-    // The kernel's own data path has tests of its own, where a kernel has it.
-    options.datapath = Some(Datapath::Userspace);
+    options.datapath = Some(datapath);
     (Strongswan::new(options, sender).unwrap(), reports)
 }
