@@ -35,7 +35,7 @@ pub(crate) struct Options {
 
 /// Runs the demo. Must not be called from inside of an async runtime.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let paper = Paper::default();
+    let paper = Paper;
     if options.stop {
         return farewell::stop(&paper);
     }
@@ -126,12 +126,13 @@ fn between_the_clouds(paper: &Paper, captured: &Captured) -> Result<()> {
     paper.heading("What the internet has seen of it, recorded between the clouds")?;
     let count = |kinds: &[PacketKind]| kinds.iter().map(|kind| captured.count(*kind)).sum::<usize>();
     let ike = count(&[PacketKind::Ike, PacketKind::IkeOnNatPort]);
+    let other = [PacketKind::Neighbour, PacketKind::KeepAlive, PacketKind::Error];
     let clear = captured.clear();
     for (what, number) in [
         ("IKE", ike),
         ("ESP in UDP", captured.count(PacketKind::EspInUdp)),
         ("ESP", captured.count(PacketKind::Esp)),
-        ("neighbour discovery, NAT keep-alive", count(&[PacketKind::Neighbour, PacketKind::KeepAlive])),
+        ("neighbour discovery, keep-alive, ICMP errors about IKE", count(&other)),
         ("anything else: packets that should have been protected", clear.len()),
     ] {
         paper.line(what, &format!("{number} packets"))?;

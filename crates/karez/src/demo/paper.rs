@@ -10,7 +10,6 @@ const COLUMN: usize = 56;
 const WIDTH: usize = 96;
 
 /// Standard output.
-#[derive(Default)]
 pub(super) struct Paper;
 
 impl Paper {

@@ -67,6 +67,7 @@ pub fn second() -> Address<'static> {
     }
 }
 
+#[allow(clippy::expect_used, reason = "it is written in the test")]
 pub fn net(text: &str) -> ipnet::IpNet {
     text.parse().expect("a network")
 }

@@ -20,6 +20,8 @@ pub enum Kind {
     IkeOnNatPort,
     /// A NAT keep-alive.
     KeepAlive,
+    /// An ICMP error about a packet of one of the kinds above, such as an IKE daemon that does not run yet.
+    Error,
     /// ARP, neighbour and router discovery, multicast listeners: never beyond the link.
     Neighbour,
     /// Anything else. Between the gateways of a VPN, a packet that should have been protected.
@@ -150,6 +152,8 @@ impl<'a> Ip<'a> {
         match self.protocol {
             // IGMP never passes a router (RFC 3376, section 4).
             2 => Kind::Neighbour,
+            1 if matches!(self.body.first(), Some(3 | 11 | 12)) => self.error(Ip::v4),
+            58 if matches!(self.body.first(), Some(1..=4)) => self.error(Ip::v6),
             17 => self.udp(),
             50 => Kind::Esp,
             51 => Kind::Ah,
@@ -172,6 +176,14 @@ impl<'a> Ip<'a> {
             };
         }
         if ports.contains(&Some(IKE)) { Kind::Ike } else { Kind::Clear }
+    }
+
+    /// RFC 792 and 4443: eight octets, then as much of the packet in question as there was room for.
+    fn error(&self, read: impl Fn(&'a [u8]) -> Option<Self>) -> Kind {
+        match self.body.get(8..).and_then(read).map_or(Kind::Clear, |about| about.kind()) {
+            Kind::Clear => Kind::Clear,
+            _ => Kind::Error,
+        }
     }
 
     /// RFC 4861 and 3810: listeners, routers, neighbours, redirects.

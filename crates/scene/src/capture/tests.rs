@@ -60,6 +60,16 @@ fn neighbours_talking_is_no_leak() {
 }
 
 #[test]
+fn an_error_about_ike_is_no_leak_and_one_about_a_ping_is() {
+    let about = |packet: Vec<u8>| [&[3, 3, 0, 0, 0, 0, 0, 0][..], &packet[14..]].concat();
+    let of_ike = v4(1, 0, &about(v4(UDP, 0, &udp(500, 500, &[1; 28]))));
+    let of_ping = v4(1, 0, &about(v4(1, 0, &[8, 0, 0, 0])));
+    let about = |packet: Vec<u8>| [&[1, 4, 0, 0, 0, 0, 0, 0][..], &packet[14..]].concat();
+    let of_esp = v6(58, &about(v6(50, &[1; 40])));
+    assert_eq!(kinds(&[of_ike, of_ping, of_esp]), [PacketKind::Error, PacketKind::Clear, PacketKind::Error]);
+}
+
+#[test]
 fn a_ping_in_clear_is_a_leak() {
     let frames = [v4(1, 0, &[8, 0, 0, 0]), v6(58, &[128, 0, 0, 0]), v4(UDP, 0, &udp(53, 53, &[0; 20]))];
     assert_eq!(kinds(&frames), [PacketKind::Clear; 3]);
