@@ -51,6 +51,18 @@ pub struct Agent<E, G> {
     ledger: Ledger,
     found: Vec<RouterId>,
     applied: Applied,
+    standing: Standing,
+}
+
+/// How the agent stands with the control plane.
+#[derive(Default)]
+struct Standing {
+    /// The epoch of the session, once the control plane has said it.
+    epoch: Option<i64>,
+    /// The epoch of the session in which it was last told what to run.
+    told_in: Option<i64>,
+    /// Whether another agent of this name has taken over.
+    is_replaced: bool,
 }
 
 /// A router with its task.
@@ -95,6 +107,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
             ledger: Ledger::default(),
             found: Vec::new(),
             applied: Applied::default(),
+            standing: Standing::default(),
         }
     }
 
@@ -119,7 +132,9 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 message = receive(incoming) => match message {
                     Some(message) => self.take(message).await,
                     None => {
-                        tracing::warn!("the control plane is away; what runs here goes on");
+                        if !self.standing.is_replaced {
+                            tracing::warn!("the control plane is away; what runs here goes on");
+                        }
                         session = None;
                     }
                 },
@@ -153,6 +168,8 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
             found: self.found.clone(),
             applied: self.applied.newest(),
             held: self.routers.iter().filter_map(held).collect(),
+            gives_way: self.standing.is_replaced,
+            told_in: self.standing.told_in,
         };
         self.ledger.tell_all();
         self.applied.is_told = false;
@@ -165,10 +182,29 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         match message {
             ToAgent::Welcome(welcome) => {
                 tracing::info!(node = %welcome.node, epoch = welcome.epoch, "the control plane knows this node");
+                self.standing.epoch = Some(welcome.epoch);
+                self.standing.is_replaced = false;
             }
             ToAgent::Renewed => {}
-            ToAgent::Desired(desired) => self.desire(desired).await,
+            ToAgent::Replaced => self.give_way(),
+            ToAgent::Desired(desired) => {
+                self.standing.told_in = self.standing.epoch;
+                self.desire(desired).await;
+            }
         }
+    }
+
+    /// From now on it takes a session only when nobody else has one: two that take it from each other by turns would
+    /// both be of no use.
+    fn give_way(&mut self) {
+        if !self.standing.is_replaced {
+            tracing::error!(
+                host = self.options.host,
+                "another agent has taken over by this name; this one is not told anything until that one is gone. \
+                 Each machine needs a name of its own"
+            );
+        }
+        self.standing.is_replaced = true;
     }
 
     async fn desire(&mut self, desired: Desired) {

@@ -1,7 +1,9 @@
 //! What must hold for the traffic of one tunnel, whether it is up or not.
 
 use ipnet::IpNet;
-use karez_engine::{ConnectionId, Encryption, Integrity, IpsecProtocol, TunnelPlan, TunnelStatus};
+use karez_engine::{
+    ConnectionId, Encryption, Integrity, IpsecProtocol, RouterPlan, TunnelPlan, TunnelStatus,
+};
 use std::net::IpAddr;
 
 /// The traffic of one tunnel, and the largest TCP segment that fits into it.
@@ -20,26 +22,27 @@ pub struct Guard {
 /// Guards of tunnels, from the plan and, once it is known, from what was negotiated.
 #[must_use]
 pub fn guards<'a>(
-    tunnels: &[TunnelPlan],
+    plan: &RouterPlan,
     status: impl Fn(ConnectionId) -> Option<&'a TunnelStatus>,
 ) -> Vec<Guard> {
+    let link = plan.gateway.external.as_ref().map_or(u32::MAX, |external| external.mtu);
     let guard = |tunnel: &TunnelPlan| Guard {
         connection: tunnel.id,
         local: tunnel.local_subnets.clone(),
         peer: tunnel.peer_subnets.clone(),
-        mss: mss(tunnel, status(tunnel.id)),
+        mss: mss(tunnel, link, status(tunnel.id)),
     };
-    tunnels.iter().map(guard).collect()
+    plan.tunnels.iter().map(guard).collect()
 }
 
 /// RFC 8200, section 5, and RFC 791, section 3.2: no link is smaller.
 const SMALLEST: u16 = 536;
 
-fn mss(tunnel: &TunnelPlan, status: Option<&TunnelStatus>) -> Option<u16> {
-    let mtu = if tunnel.mtu == 0 { return None } else { tunnel.mtu };
+fn mss(tunnel: &TunnelPlan, link: u32, status: Option<&TunnelStatus>) -> Option<u16> {
+    let mtu = if tunnel.mtu == 0 { return None } else { tunnel.mtu.min(link) };
     // Until it is known, the worst is assumed: ESP in UDP.
-    let child = status.and_then(|status| status.children.first());
-    let is_encapsulated = child.is_none_or(|child| child.is_encapsulated);
+    let children = status.map_or(&[][..], |status| &status.children);
+    let is_encapsulated = children.is_empty() || children.iter().any(|child| child.is_encapsulated);
     let inner = payload(mtu, tunnel, is_encapsulated);
     let is_inner_v6 = tunnel.local_subnets.first().is_some_and(|net| net.addr().is_ipv6());
     let headers = if is_inner_v6 { 60 } else { 40 };

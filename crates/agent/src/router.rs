@@ -77,7 +77,7 @@ impl<E: Engine, G: Gateway> Shop<E, G> {
             self.engine.remove(router).await.map_err(trouble)?;
             return self.gateway.remove(router).await.map_err(trouble);
         };
-        let guards = guards(&plan.tunnels, |id| wanted.statuses.get(&id));
+        let guards = guards(plan, |id| wanted.statuses.get(&id));
         // The guards come first: from then on nothing goes in clear.
         let place = self.gateway.apply(plan, &guards, self.engine.datapath()).await.map_err(trouble)?;
         if plan.tunnels.is_empty() {

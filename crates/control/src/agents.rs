@@ -1,7 +1,7 @@
 //! Agents as operators see them, and which of them runs a router's VPN.
 
 use crate::context::{Context, not_found};
-use crate::{Control, Failure, schedule};
+use crate::{Control, Failure, enrolment, schedule};
 use karez_model::parse::Updated;
 use karez_model::{Caller, Kind, Reason, Value};
 use karez_store::{Datum, Stored};
@@ -54,7 +54,7 @@ impl Control {
     /// Forgets an agent that is gone. Its routers are without a node then.
     ///
     /// # Errors
-    /// Policy, [`Reason::AgentNotFound`], or [`Reason::Conflict`] while it is alive.
+    /// Policy, [`Reason::AgentNotFound`], or [`Reason::Conflict`] while one that needs no certificate is alive.
     pub async fn delete_agent(&self, caller: &Arc<Caller>, id: &str) -> Result<(), Failure> {
         self.check(caller, "delete_agent")?;
         let node = id.to_owned();
@@ -65,13 +65,14 @@ impl Control {
                 WHERE id IN (SELECT router_id FROM placements WHERE node_id = $1) ORDER BY id";
             context.tx.query_for_update(sql, &id)?;
             let agent = context.visible(Kind::Agent, &node)?;
-            if agent.flag("alive") {
+            // A node that was enrolled cannot come back without a token: this is how it is thrown out.
+            if agent.flag("alive") && !enrolment::is_enrolled(context.tx, agent.text("host"))? {
                 let message = format!("The agent {node} is alive; stop it first, it would come back");
                 return Err(Failure::fault(Reason::Conflict, message));
             }
             let sql = "UPDATE placements SET node_id = NULL, generation = generation + 1 WHERE node_id = $1";
             context.tx.execute(sql, &[Datum::from(node.as_str())])?;
-            // Its certificate is not renewed any more.
+            // Its certificate is neither taken nor renewed any more, and its session can no longer write.
             let sql = "DELETE FROM enrolled_hosts WHERE host = $1";
             context.tx.execute(sql, &[Datum::from(agent.text("host"))])?;
             context.tx.execute("DELETE FROM nodes WHERE id = $1", &[Datum::from(node.as_str())])?;

@@ -72,18 +72,21 @@ impl Enrolments for Control {
 
     async fn may_renew(&self, host: &HostName) -> Result<(), Refusal> {
         let host = host.to_string();
-        let known = self.store.read(move |tx| {
-            tx.query_opt("SELECT host FROM enrolled_hosts WHERE host = $1", &[Datum::from(host.as_str())])
-        });
-        match known.await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Refusal::Removed),
+        match self.store.read(move |tx| is_enrolled(tx, &host)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Removed),
             Err(error) => {
                 tracing::warn!(%error, "an agent's renewal could not be looked at");
                 Err(Refusal::Unavailable)
             }
         }
     }
+}
+
+/// Whether a node was let in and not removed since.
+pub(crate) fn is_enrolled(tx: &mut Tx<'_>, host: &str) -> Result<bool, Error> {
+    let sql = "SELECT host FROM enrolled_hosts WHERE host = $1";
+    Ok(tx.query_opt(sql, &[Datum::from(host)])?.is_some())
 }
 
 /// The row is locked, so that of two claims at the same time one is the later.
@@ -99,12 +102,18 @@ fn redeem(tx: &mut Tx<'_>, claim: &Claim) -> Result<Result<(), Refusal>, Error> 
     if row.opt_text(1)?.is_some_and(|only| only != host) {
         return Ok(Err(Refusal::OtherHost));
     }
-    if row.opt_int(3)?.is_some() {
-        let is_same = row.blob(4)? == claim.key;
-        return Ok(if is_same { Ok(()) } else { Err(Refusal::Used) });
-    }
     if row.int(2)? < tx.now() {
         return Ok(Err(Refusal::Expired));
+    }
+    let is_enrolled = is_enrolled(tx, &host)?;
+    if row.opt_int(3)?.is_some() {
+        // Said again after an answer that was lost; not by a node that was removed since.
+        let is_same = row.blob(4)? == claim.key && is_enrolled;
+        return Ok(if is_same { Ok(()) } else { Err(Refusal::Used) });
+    }
+    if is_enrolled && row.opt_text(1)?.is_none() {
+        // Otherwise a token for a new node would do to take another one's place, and its keys.
+        return Ok(Err(Refusal::OtherHost));
     }
     let now = tx.now();
     let sql = "UPDATE enrolments SET used_at = $1, host = $2, key_digest = $3 WHERE id = $4";

@@ -3,11 +3,11 @@
 //! Each session of a node has an epoch, and whatever is written for a session is written only while
 //! its epoch is the node's. A stream that has been replaced can no longer write.
 
-use crate::{Control, Failure, plan};
+use crate::{Control, Failure, enrolment, plan};
 use karez_engine::RouterId;
 use karez_fabric::{Desired, Held, Hello};
 use karez_model::parse::clip;
-use karez_store::{Datum, Tx};
+use karez_store::{Datum, Error, Tx};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,6 +40,9 @@ pub enum Fenced {
     /// Another session of the node has begun since, or the node was removed.
     #[error("another session of this node has taken over")]
     Replaced,
+    /// The node has a certificate, and was removed since.
+    #[error("this node was removed; enrol it anew, with a new token")]
+    Removed,
     /// The store did not do it.
     #[error("{0}")]
     Failure(#[from] Failure),
@@ -52,13 +55,22 @@ impl From<karez_store::Error> for Fenced {
 }
 
 impl Control {
-    /// Begins a session: the node is made when it is new, its epoch goes up, its lease begins.
+    /// Begins a session: the node is made when it is new, its epoch goes up, its lease begins. An
+    /// agent that has come with a certificate must still be enrolled.
     ///
     /// # Errors
-    /// Only the store's.
-    pub async fn open_session(&self, hello: &Hello, term: Duration) -> Result<Lease, Failure> {
+    /// [`Fenced::Removed`], or the store's.
+    pub async fn open_session(
+        &self,
+        hello: &Hello,
+        is_certified: bool,
+        term: Duration,
+    ) -> Result<Lease, Fenced> {
         let hello = hello.clone();
         let written = move |tx: &mut Tx<'_>| {
+            if is_certified && !enrolment::is_enrolled(tx, &hello.host)? {
+                return Err(Fenced::Removed);
+            }
             let now = tx.now();
             let configurations = json!({
                 "shape": hello.shape.as_str(), "engine": hello.engine, "version": hello.version,
@@ -74,7 +86,8 @@ impl Control {
                     configurations = excluded.configurations, epoch = nodes.epoch + 1,
                     lease_until = excluded.lease_until, started_at = excluded.started_at,
                     heartbeat_at = excluded.heartbeat_at, updated_at = excluded.updated_at,
-                    rev = nodes.rev + 1, shape = excluded.shape
+                    rev = nodes.rev + 1, shape = excluded.shape,
+                    applied_rev = CASE WHEN CAST($8 AS BIGINT) = 1 THEN nodes.applied_rev ELSE 0 END
                 RETURNING id, epoch",
                 now_sql = tx.clock()
             );
@@ -86,6 +99,8 @@ impl Control {
                 Datum::from(micros(term)),
                 Datum::from(now),
                 Datum::from(hello.shape.as_str()),
+                // An agent that was started anew has not looked yet whether all is as it should be.
+                Datum::from(hello.applied.is_some()),
             ];
             let row = tx.query_opt(&sql, &params)?;
             let row = row.ok_or_else(|| karez_store::Error::Bug("a node was not returned".into()))?;
@@ -95,6 +110,20 @@ impl Control {
             Ok(lease)
         };
         self.store.write(written).await
+    }
+
+    /// Whether a living agent looks after the node of this name.
+    ///
+    /// # Errors
+    /// Only the store's.
+    pub async fn is_attended(&self, host: &str) -> Result<bool, Failure> {
+        let host = clip(host).to_owned();
+        self.store
+            .read(move |tx| {
+                let sql = format!("SELECT id FROM nodes WHERE host = $1 AND lease_until > {}", tx.clock());
+                Ok(tx.query_opt(&sql, &[Datum::from(host.as_str())])?.is_some())
+            })
+            .await
     }
 
     /// Renews leases, all in one statement a handful of sessions, and returns those that are no
@@ -227,7 +256,14 @@ fn read_desired(
         let wanted = Held { router, generation: row.int(1)?, revision: row.int(2)? };
         ids.insert(router);
         if held.and_then(|held| held.get(&router)) != Some(&wanted) {
-            routers.extend(plan::of_router(tx, router, wanted.generation, wanted.revision)?);
+            match plan::of_router(tx, router, wanted.generation, wanted.revision) {
+                Ok(plan) => routers.extend(plan),
+                // The node keeps what it has of this one, and the others are not held up.
+                Err(Failure::Store(error @ (Error::Sealed(_) | Error::Bug(_)))) => {
+                    tracing::error!(%router, %error, "a router has no plan");
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
     let gone = held.into_iter().flat_map(BTreeMap::keys).filter(|id| !ids.contains(id)).copied().collect();

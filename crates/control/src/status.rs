@@ -72,7 +72,8 @@ fn settle(
     let mut object = stored.object.clone();
     object.set("status", status.as_str());
     object.set("status_reason", reason.as_ref().map(|reason| reason.code.to_string()));
-    object.set("status_detail", reason.map(|reason| reason.message));
+    // PostgreSQL has no texts with NUL.
+    object.set("status_detail", reason.map(|reason| reason.message.replace('\0', "")));
     if object == stored.object {
         return Ok(false);
     }

@@ -3,9 +3,11 @@
 use crate::Options;
 use karez_control::{Control, Failure, Lease, Standing};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Where the nodes stand and the leases of the sessions here. Clones share them.
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct Bell {
     standings: watch::Sender<Arc<BTreeMap<String, Standing>>>,
     heard: Arc<Mutex<BTreeSet<Lease>>>,
     renewal: watch::Sender<Arc<Renewal>>,
+    /// Leases could not be renewed since this was last asked.
+    has_failed: Arc<AtomicBool>,
 }
 
 /// What came out of the last renewal.
@@ -34,6 +38,7 @@ impl Bell {
             standings: watch::Sender::new(Arc::default()),
             heard: Arc::default(),
             renewal: watch::Sender::new(Arc::default()),
+            has_failed: Arc::default(),
         }
     }
 
@@ -57,25 +62,44 @@ impl Bell {
         self.leases().remove(lease);
     }
 
-    /// Looks at each ring and each tick; renews leases each third of their time.
+    /// Looks at each ring and each tick, and renews leases each third of their time: side by side,
+    /// so that however much there is to do no lease ends for it.
     pub(crate) async fn run(self) {
+        tokio::join!(self.looking(), self.marking(), self.renewing());
+    }
+
+    async fn looking(&self) {
         let mut doorbell = self.control.store().doorbell();
-        let mut look = interval(self.options.look);
-        let mut renewal = interval(self.options.lease / 3);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = ticks(self.options.look);
         loop {
             tokio::select! {
-                rung = doorbell.changed() => match rung {
-                    Ok(()) => self.look().await,
-                    Err(_) => return,
-                },
-                _ = look.tick() => {
-                    self.look().await;
-                    self.mark_unattended().await;
-                }
-                _ = renewal.tick() => self.renew().await,
+                rung = doorbell.changed() => if rung.is_err() { return },
+                _ = look.tick() => {}
             }
+            self.look().await;
+        }
+    }
+
+    /// At the start, and after leases could not be renewed, agents have one lease's time to be heard
+    /// again before they count as lost.
+    async fn marking(&self) {
+        let mut look = ticks(self.options.look);
+        let mut quiet = self.options.lease;
+        loop {
+            look.tick().await;
+            if self.has_failed.swap(false, Ordering::AcqRel) {
+                quiet = self.options.lease;
+            }
+            self.mark_unattended(quiet.is_zero()).await;
+            quiet = quiet.saturating_sub(self.options.look);
+        }
+    }
+
+    async fn renewing(&self) {
+        let mut renewal = ticks(self.options.lease / 3);
+        loop {
+            renewal.tick().await;
+            self.renew().await;
         }
     }
 
@@ -98,8 +122,8 @@ impl Bell {
         });
     }
 
-    async fn mark_unattended(&self) {
-        match self.control.mark_unattended().await {
+    async fn mark_unattended(&self, knows_lost: bool) {
+        match self.control.mark_unattended(knows_lost).await {
             Ok(0) => {}
             Ok(marked) => tracing::warn!(marked, "services and connections are without a living agent"),
             Err(error) => complain(&error, "what is without a living agent cannot be marked"),
@@ -114,7 +138,12 @@ impl Bell {
         }
         let lost = match self.control.renew(heard.iter().cloned().collect(), self.options.lease).await {
             Ok(lost) => BTreeSet::from_iter(lost),
-            Err(error) => return complain(&error, "leases cannot be renewed"),
+            Err(error) => {
+                self.has_failed.store(true, Ordering::Release);
+                // They were heard all the same.
+                self.leases().extend(heard);
+                return complain(&error, "leases cannot be renewed");
+            }
         };
         let renewed = heard.difference(&lost).cloned().collect();
         self.renewal.send_replace(Arc::new(Renewal { renewed, lost }));
@@ -123,6 +152,12 @@ impl Bell {
     fn leases(&self) -> std::sync::MutexGuard<'_, BTreeSet<Lease>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// What could not be done now is tried again at the next tick.

@@ -6,6 +6,7 @@
 
 mod bell;
 mod session;
+mod told;
 
 use bell::Bell;
 use karez_control::Control;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use told::Told;
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +42,14 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let bell = Bell::new(control.clone(), options);
+    let told = Told::default();
     let mut running = JoinSet::new();
     running.spawn(bell.clone().run());
     loop {
         tokio::select! {
             session = sessions.recv() => match session {
                 Some(end) => {
-                    running.spawn(Session::new(control.clone(), options, bell.clone()).run(end));
+                    running.spawn(Session::new(control.clone(), options, bell.clone(), told.clone()).run(end));
                 }
                 None => break,
             },

@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::bell::Bell;
+use crate::told::Told;
 use karez_control::{Control, Failure, Fenced, Lease};
 use karez_engine::RouterId;
 use karez_fabric::{ControlEnd, Desired, FromAgent, Held, Hello, ToAgent, Welcome};
@@ -21,6 +22,7 @@ pub(crate) struct Session {
     control: Control,
     options: Options,
     bell: Bell,
+    told: Told,
 }
 
 /// Why a session is over.
@@ -43,6 +45,7 @@ enum Over {
 }
 
 /// What the agent has of what it should run.
+#[derive(Default)]
 struct Known {
     /// The revision of the last desired state that was sent; none when the agent needs all.
     sent: Option<i64>,
@@ -50,8 +53,8 @@ struct Known {
 }
 
 impl Session {
-    pub(crate) fn new(control: Control, options: Options, bell: Bell) -> Self {
-        Self { control, options, bell }
+    pub(crate) fn new(control: Control, options: Options, bell: Bell, told: Told) -> Self {
+        Self { control, options, bell, told }
     }
 
     /// Serves the session to its end.
@@ -61,7 +64,11 @@ impl Session {
             Err(why) => return tracing::warn!(%why, "a session was refused"),
         };
         let host = hello.host.clone();
-        let lease = match self.control.open_session(&hello, self.options.lease).await {
+        if hello.gives_way && self.control.is_attended(&host).await.unwrap_or(true) {
+            let _ = send(&end, ToAgent::Replaced).await;
+            return tracing::debug!(host, "an agent gives way to another one of its name");
+        }
+        let lease = match self.control.open_session(&hello, end.host.is_some(), self.options.lease).await {
             Ok(lease) => lease,
             Err(error) => return tracing::warn!(host, %error, "a session could not be begun"),
         };
@@ -70,6 +77,10 @@ impl Session {
             Ok(()) => Over::Gone,
             Err(why) => why,
         };
+        if matches!(why, Over::Fenced(Fenced::Replaced)) {
+            // It may be a stream that nobody listens to any more.
+            let _ = end.outgoing.try_send(ToAgent::Replaced);
+        }
         self.bell.forget(&lease);
         tracing::info!(host, epoch = lease.epoch, %why, "the session of an agent is over");
     }
@@ -78,8 +89,11 @@ impl Session {
         let node = lease.node.parse().map_err(|_| Over::Node)?;
         let welcome = Welcome { node, epoch: lease.epoch, lease: self.options.lease };
         send(end, ToAgent::Welcome(welcome)).await?;
-        let mut known =
-            Known { sent: hello.applied, held: hello.held.iter().map(|held| (held.router, *held)).collect() };
+        let mut known = Known::default();
+        if self.told.is_from_here(&lease.node, hello.told_in) {
+            known.sent = hello.applied;
+            known.held = hello.held.iter().map(|held| (held.router, *held)).collect();
+        }
         let mut standings = self.bell.standings();
         let mut renewals = self.bell.renewals();
         self.bring_up_to_date(end, lease, &mut known).await?;
@@ -135,6 +149,7 @@ impl Session {
             return Ok(());
         }
         known.note(&desired);
+        self.told.note(lease);
         send(end, ToAgent::Desired(desired)).await
     }
 

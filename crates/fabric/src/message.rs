@@ -46,6 +46,10 @@ pub struct Hello {
     pub applied: Option<i64>,
     /// The plans that it has.
     pub held: Vec<Held>,
+    /// Whether it stays away from a node that another agent looks after: it was replaced there.
+    pub gives_way: bool,
+    /// The epoch of the session in which it was last told what to run; none right after its start.
+    pub told_in: Option<i64>,
 }
 
 /// A plan that an agent has.
@@ -91,6 +95,8 @@ pub enum ToAgent {
     Desired(Desired),
     /// The lease goes on from now for its whole time.
     Renewed,
+    /// Another agent of this name looks after the node now. The session is over.
+    Replaced,
 }
 
 /// How the control plane knows an agent.

@@ -1,6 +1,7 @@
 //! `karez agent`, and the agent within `karez up`.
 
 use crate::config::{self, AgentFile, Datapath, EngineKind, Shape};
+use crate::state;
 use anyhow::{Context, Result, bail};
 use karez_agent::gateway::{Attached, AttachedOptions, Host, HostOptions, Managed, ManagedOptions};
 use karez_agent::{Agent, AnyGateway, Options};
@@ -8,6 +9,8 @@ use karez_fabric::{Dial, Dialer, HostName, IdentityStore, ServerUrl, Token};
 use karez_model::Secret;
 use karez_strongswan::Strongswan;
 use rustix::process::geteuid;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,6 +76,7 @@ pub(crate) async fn start<D: Dial + 'static>(
         bail!("an agent cannot run here: {lack}");
     }
     let host = host(section)?;
+    let lock = lock(&section.state_directory)?;
     let (reports, incoming) = mpsc::channel(REPORTS);
     let engine = engine(section, reports)?;
     let gateway = gateway(section)?;
@@ -88,12 +92,37 @@ pub(crate) async fn start<D: Dial + 'static>(
         hands: 16,
     };
     tracing::info!(%host, "an agent runs in this process");
-    Ok(Agent::new(options, engine, gateway, incoming).run(dial, stopped))
+    let running = Agent::new(options, engine, gateway, incoming).run(dial, stopped);
+    Ok(async move {
+        running.await;
+        drop(lock);
+    })
+}
+
+/// Keeps other agents away from this directory: two that make the same tunnels would take them from each other.
+fn lock(directory: &Path) -> Result<File> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.with_context(|| format!("agent.state_directory {} cannot be made", directory.display()))?;
+    state::lock(&directory.join("agent.lock"))?.with_context(|| {
+        format!(
+            "another agent runs in {}: stop it, or name another agent.state_directory",
+            directory.display()
+        )
+    })
 }
 
 /// What keeps an agent from running in this process at all.
 pub(crate) fn lack() -> Option<&'static str> {
     (!geteuid().is_root()).then_some("it makes namespaces, links and rules, which needs root")
+}
+
+/// What keeps an agent that nobody has asked for in words from being of use.
+pub(crate) fn lack_of_programs() -> Option<&'static str> {
+    let has_daemon = karez_strongswan::Options::new("").find_charon().is_ok();
+    (!has_daemon).then_some(
+        "there is no charon; install strongswan-charon, strongswan-swanctl, libstrongswan-standard-plugins, \
+         libstrongswan-extra-plugins and libcharon-extra-plugins",
+    )
 }
 
 fn host(section: &config::Agent) -> Result<HostName> {

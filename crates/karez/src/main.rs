@@ -141,7 +141,7 @@ impl Up {
     /// The agent that is asked for.
     fn agent(&self, state: &Path) -> Option<config::Agent> {
         let lack = match self.agent {
-            UpAgent::Auto => agent::lack(),
+            UpAgent::Auto => agent::lack().or_else(agent::lack_of_programs),
             UpAgent::On => None,
             UpAgent::Off => return None,
         };

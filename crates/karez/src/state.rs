@@ -89,17 +89,10 @@ impl Directory {
 
     /// Keeps other servers away from this directory for as long as the file is open.
     pub(crate) fn lock(&self) -> Result<fs::File> {
-        let path = self.0.join("karez.lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => {
-                bail!("another karez runs in {}: stop it, or name another --state-dir", self.0.display())
-            }
-            Err(fs::TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
-            }
-        }
+        let file = lock(&self.0.join("karez.lock"))?;
+        file.with_context(|| {
+            format!("another karez runs in {}: stop it, or name another --state-dir", self.0.display())
+        })
     }
 
     /// Puts a new password into the client files that are there, and in the place of one that still
@@ -122,6 +115,19 @@ impl Directory {
         let text = fs::read_to_string(self.0.join("openrc")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("export OS_PASSWORD="))?;
         Some(line.trim_matches('\'').to_owned())
+    }
+}
+
+/// Takes this file, made when it is not there, for as long as it is open; none when another process has it.
+pub(crate) fn lock(path: &Path) -> Result<Option<fs::File>> {
+    let failed = || format!("{} cannot be locked", path.display());
+    let mut options = OpenOptions::new();
+    let file =
+        options.write(true).create(true).truncate(false).mode(0o600).open(path).with_context(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(failed),
     }
 }
 

@@ -208,10 +208,18 @@ impl Netlink {
             }
             None => {
                 let request = LinkBridge::new(name).build();
-                self.change(RouteNetlinkMessage::NewLink(request), NLM_F_CREATE | NLM_F_EXCL)
-                    .await
-                    .map_err(|source| self.failed(format!("make bridge {name}"), source))?;
-                true
+                let asked = RouteNetlinkMessage::NewLink(request);
+                match self.change(asked, NLM_F_CREATE | NLM_F_EXCL).await {
+                    Ok(()) => true,
+                    // Somebody else was faster: what hosts are joined to is made by whoever needs it first.
+                    Err(source) if errno::is(&source, errno::EEXIST) => {
+                        if let Some(link) = self.link(name).await? {
+                            self.check_kind(&link, LinkKind::Bridge)?;
+                        }
+                        false
+                    }
+                    Err(source) => return Err(self.failed(format!("make bridge {name}"), source)),
+                }
             }
         };
         Ok(self.ensure_link(name, settings).await? || made)

@@ -22,9 +22,25 @@ impl Control {
         lease: &Lease,
         mut reports: Vec<(i64, TunnelReport)>,
     ) -> Result<(), Fenced> {
-        let lease = lease.clone();
         // In one order, so that two sessions do not wait for each other.
         reports.sort_by_key(|(_, report)| report.status.id);
+        let all = self.take_over(lease, reports.clone()).await;
+        let Err(Fenced::Failure(Failure::Store(Error::Bug(_)))) = all else { return all };
+        // One of them cannot be taken over. The others must not be held up, for ever, by it.
+        for report in reports {
+            let id = report.1.status.id;
+            match self.take_over(lease, vec![report]).await {
+                Err(Fenced::Failure(Failure::Store(error @ Error::Bug(_)))) => {
+                    tracing::error!(connection = %id, %error, "a report cannot be taken over");
+                }
+                taken => taken?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_over(&self, lease: &Lease, reports: Vec<(i64, TunnelReport)>) -> Result<(), Fenced> {
+        let lease = lease.clone();
         self.store
             .write(move |tx| {
                 for (generation, report) in &reports {

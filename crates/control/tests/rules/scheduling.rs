@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 
 async fn open(ground: &Ground, hello: Hello) -> Lease {
-    ground.control.open_session(&hello, HOUR).await.expect("a session")
+    ground.control.open_session(&hello, false, HOUR).await.expect("a session")
 }
 
 async fn schedule(ground: &Ground) -> usize {
@@ -125,7 +125,7 @@ async fn a_router_that_an_operator_took_away_is_left_alone_until_he_gives_it_bac
 async fn dead_nodes_and_those_that_are_switched_off_get_no_router() {
     let ground = Ground::new();
     let router = ground.router(None).await;
-    ground.control.open_session(&hello("dead"), Duration::ZERO).await.expect("a session");
+    ground.control.open_session(&hello("dead"), false, Duration::ZERO).await.expect("a session");
     let off = open(&ground, hello("off")).await;
     let body = json!({"admin_state_up": false});
     let updated = parse::update(Kind::Agent, body.as_object().expect("an object")).expect("read");

@@ -3,15 +3,16 @@
 use super::site::{HOUR, Site, event, held, hello, is, tunnel};
 use karez_control::{Fenced, Lease};
 use karez_engine::{RouterReport, TunnelState};
-use karez_fabric::{Hello, Shape};
+use karez_fabric::{Authority, Claim, Enrolments, Hello, HostName, Refusal, Shape, Token};
 use karez_model::Kind;
 use karez_store::Datum;
 use serde_json::json;
+use std::time::SystemTime;
 
 fn must_be_fenced<T>(result: Result<T, Fenced>) {
     match result {
         Err(Fenced::Replaced) => {}
-        Err(Fenced::Failure(failure)) => panic!("the store failed: {failure}"),
+        Err(error @ (Fenced::Removed | Fenced::Failure(_))) => panic!("another error: {error}"),
         Ok(_) => panic!("it was written"),
     }
 }
@@ -187,4 +188,40 @@ async fn the_doorbell_rings_after_a_commit_and_not_after_a_rollback() {
     };
     assert!(ground.control.store().write(undone).await.is_err());
     assert!(!has_rung(), "the change was undone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_removed_has_no_way_back_without_a_new_token() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let token = Token::mint(Authority::generate(SystemTime::UNIX_EPOCH).expect("an authority").fingerprint());
+    control.keep_token(token.id(), token.digest(), None, HOUR).await.expect("kept");
+    let host: HostName = "one".parse().expect("a name");
+    let claim = Claim { token: token.id(), digest: token.digest(), host: host.clone(), key: [1; 32] };
+    control.redeem(claim.clone()).await.expect("enrolled");
+    control.redeem(claim.clone()).await.expect("the same claim again is the same answer");
+    let lease = control.open_session(&hello("one"), true, HOUR).await.expect("a session");
+
+    control.delete_agent(&site.ground.admin, &lease.node).await.expect("removed, alive as it is");
+    must_be_fenced(control.applied(&lease, 1).await);
+    assert!(matches!(control.open_session(&hello("one"), true, HOUR).await, Err(Fenced::Removed)));
+    assert_eq!(control.may_renew(&host).await, Err(Refusal::Removed));
+    assert_eq!(control.redeem(claim).await, Err(Refusal::Used));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_no_node_in_particular_does_not_take_another_ones_place() {
+    let site = Site::new().await;
+    let control = &site.ground.control;
+    let authority = Authority::generate(SystemTime::UNIX_EPOCH).expect("an authority").fingerprint();
+    let claim = async |host: &str, bound: bool, key: u8| {
+        let token = Token::mint(authority);
+        let host: HostName = host.parse().expect("a name");
+        let only = bound.then(|| host.clone());
+        control.keep_token(token.id(), token.digest(), only, HOUR).await.expect("kept");
+        control.redeem(Claim { token: token.id(), digest: token.digest(), host, key: [key; 32] }).await
+    };
+    assert_eq!(claim("one", false, 1).await, Ok(()));
+    assert_eq!(claim("one", false, 2).await, Err(Refusal::OtherHost));
+    assert_eq!(claim("one", true, 3).await, Ok(()), "an operator has named it");
 }

@@ -81,7 +81,7 @@ impl Site {
     }
 
     pub async fn open(&self, hello: Hello, term: Duration) -> Lease {
-        self.ground.control.open_session(&hello, term).await.expect("a session")
+        self.ground.control.open_session(&hello, false, term).await.expect("a session")
     }
 
     /// The agent of a lease is silent from now on.
@@ -153,6 +153,8 @@ pub fn hello(host: &str) -> Hello {
         found: Vec::new(),
         applied: None,
         held: Vec::new(),
+        gives_way: false,
+        told_in: None,
     }
 }
 

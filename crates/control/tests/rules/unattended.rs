@@ -8,10 +8,10 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_agent_what_is_pending_says_that_there_is_none() {
     let site = Site::new().await;
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 2);
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 2);
     assert_eq!(site.service_status().await, is("PENDING_CREATE", Some(Code::NoAgent)));
     assert_eq!(site.connection_status().await, is("PENDING_CREATE", Some(Code::NoAgent)));
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 0, "it is so already");
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 0, "it is so already");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +22,7 @@ async fn a_router_that_was_taken_from_its_agent_leaves_connections_down() {
     site.report(&agent, TunnelState::Up, None).await;
     site.report_router(&agent, None).await;
     control.displace_router(&ground.admin, &agent.node, site.router.id()).await.expect("displaced");
-    control.mark_unattended().await.expect("marked");
+    control.mark_unattended(true).await.expect("marked");
     assert_eq!(site.service_status().await, is("DOWN", Some(Code::NoAgent)));
     assert_eq!(site.connection_status().await, is("DOWN", Some(Code::NoAgent)));
 }
@@ -33,9 +33,9 @@ async fn an_agent_that_is_silent_leaves_the_status_as_it_was_and_a_reason() {
     let agent = site.agent("node-17").await;
     site.report(&agent, TunnelState::Up, None).await;
     site.report_router(&agent, None).await;
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 0);
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 0);
     site.fall_silent(&agent).await;
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 2);
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 2);
     assert_eq!(site.service_status().await, is("ACTIVE", Some(Code::AgentLost)));
     assert_eq!(site.connection_status().await, is("ACTIVE", Some(Code::AgentLost)));
     let shown = site.ground.show(Kind::IpsecSiteConnection, site.connection.id()).await;
@@ -46,7 +46,7 @@ async fn an_agent_that_is_silent_leaves_the_status_as_it_was_and_a_reason() {
     site.report_router(&agent, None).await;
     assert_eq!(site.service_status().await, is("ACTIVE", None));
     assert_eq!(site.connection_status().await, is("ACTIVE", None));
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 0);
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,13 +86,13 @@ async fn a_connection_whose_gateway_lost_the_address_for_its_peer_is_an_error_th
     let plan = site.plan(&agent).await;
     assert_eq!(plan.tunnels.len(), 1, "nothing can be planned for it");
 
-    assert_eq!(control.mark_unattended().await.expect("marked"), 1);
+    assert_eq!(control.mark_unattended(true).await.expect("marked"), 1);
     assert_eq!(site.status(&six).await, is("ERROR", Some(Code::LocalError)));
     let shown = ground.show(Kind::IpsecSiteConnection, six.id()).await;
     let detail = shown.text("status_detail");
     assert!(detail.contains("no IPv6 address") && detail.contains("2001:db8:9::1"), "{detail}");
     assert_eq!(site.connection_status().await, is("PENDING_CREATE", None), "the other one is planned");
-    assert_eq!(control.mark_unattended().await.expect("marked"), 0, "it is so already");
+    assert_eq!(control.mark_unattended(true).await.expect("marked"), 0, "it is so already");
 
     site.change(&six, json!({"peer_address": "198.51.100.9"})).await;
     assert_eq!(site.plan(&agent).await.tunnels.len(), 2, "it can be planned again");
@@ -105,7 +105,7 @@ async fn a_host_name_is_reached_from_the_address_that_there_is() {
     let host = json!({"peer_cidrs": ["10.40.0.0/24"], "peer_address": "localhost", "peer_id": "host"});
     let host = site.connect(&site.service, host).await;
     site.keep_gateway_address(6).await;
-    assert_eq!(site.ground.control.mark_unattended().await.expect("marked"), 1);
+    assert_eq!(site.ground.control.mark_unattended(true).await.expect("marked"), 1);
     assert_eq!(site.connection_status().await, is("ERROR", Some(Code::LocalError)));
     assert_eq!(site.status(&host).await, is("PENDING_CREATE", None));
     let plan = site.plan(&agent).await;

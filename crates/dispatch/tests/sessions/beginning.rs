@@ -1,7 +1,8 @@
 //! How a session begins, and who is refused.
 
 use super::ground::{Ground, PATIENT, hello};
-use karez_fabric::FromAgent;
+use karez_fabric::{Authority, Claim, Enrolments, FromAgent, ToAgent, Token};
+use std::time::SystemTime;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_welcomed_and_told_everything() {
@@ -28,6 +29,14 @@ async fn who_has_a_certificate_of_another_host_is_refused() {
     impostor.say(FromAgent::Hello(hello("one"))).await;
     impostor.must_be_cut().await;
     assert_eq!(ground.database.number("SELECT COUNT(*) FROM nodes").expect("read"), 0);
+    let mut removed = ground.dial_as(Some("one")).await;
+    removed.say(FromAgent::Hello(hello("one"))).await;
+    removed.must_be_cut().await;
+    let token = Token::mint(Authority::generate(SystemTime::UNIX_EPOCH).expect("an authority").fingerprint());
+    ground.control.keep_token(token.id(), token.digest(), None, PATIENT.lease).await.expect("kept");
+    let host = "one".parse().expect("a name");
+    let claim = Claim { token: token.id(), digest: token.digest(), host, key: [1; 32] };
+    ground.control.redeem(claim).await.expect("enrolled");
     let mut agent = ground.dial_as(Some("one")).await;
     agent.say(FromAgent::Hello(hello("one"))).await;
     assert_eq!(agent.welcome().await.epoch, 1);
@@ -56,7 +65,14 @@ async fn of_two_sessions_of_one_host_the_older_is_cut_at_once() {
     let mut new = ground.dial(hello("one")).await;
     let second = new.welcome().await;
     assert_eq!((second.node, second.epoch), (first.node, first.epoch + 1));
-    old.is_cut().await;
+    loop {
+        match old.hear().await {
+            Some(ToAgent::Replaced) => break,
+            Some(_) => {}
+            None => panic!("it was not told why"),
+        }
+    }
+    old.must_be_cut().await;
     // The newer one goes on.
     while new.desired().await.routers.is_empty() {}
     ground.change(serde_json::json!({"mtu": 1400})).await;

@@ -144,7 +144,7 @@ impl Agent {
     pub async fn desired(&mut self) -> Desired {
         match self.hear().await {
             Some(ToAgent::Desired(desired)) => desired,
-            Some(ToAgent::Welcome(_) | ToAgent::Renewed) => panic!("another message"),
+            Some(ToAgent::Welcome(_) | ToAgent::Renewed | ToAgent::Replaced) => panic!("another message"),
             None => panic!("the session is over"),
         }
     }
@@ -189,15 +189,17 @@ pub fn hello(host: &str) -> Hello {
         found: Vec::new(),
         applied: None,
         held: Vec::new(),
+        gives_way: false,
+        told_in: None,
     }
 }
 
-/// What an agent says that dials again and has worked on this.
+/// What an agent says that dials again and has worked on this, of which it was told in its first session.
 pub fn hello_again(host: &str, desired: &Desired) -> Hello {
     let held =
         |plan: &RouterPlan| Held { router: plan.id, generation: plan.generation, revision: plan.revision };
     let held = desired.routers.iter().map(held).collect();
-    Hello { applied: Some(desired.revision), held, ..hello(host) }
+    Hello { applied: Some(desired.revision), held, told_in: Some(1), ..hello(host) }
 }
 
 async fn site(control: &Control, admin: &Arc<Caller>) -> (Object, Object) {

@@ -3,7 +3,7 @@
 use super::ground::{Ground, eventually, hello};
 use karez_dispatch::Options;
 use karez_engine::TunnelState;
-use karez_fabric::{FromAgent, ToAgent};
+use karez_fabric::{FromAgent, Hello, ToAgent};
 use std::time::Duration;
 
 const BRIEF: Options = Options { lease: Duration::from_millis(1500), look: Duration::from_millis(50) };
@@ -62,4 +62,19 @@ async fn what_a_silent_agent_ran_says_so_until_it_comes_back() {
     let again = ground.dial(hello("one")).await;
     again.say(up()).await;
     eventually("it is as it was", async || ground.status().await == ("ACTIVE".into(), String::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_way_gets_a_session_only_when_nobody_else_has_one() {
+    let ground = Ground::serving(BRIEF).await;
+    let mut other = ground.dial(hello("one")).await;
+    let first = other.welcome().await;
+    let polite = || Hello { gives_way: true, ..hello("one") };
+    let mut agent = ground.dial(polite()).await;
+    assert!(matches!(agent.hear().await, Some(ToAgent::Replaced)));
+    agent.must_be_cut().await;
+    drop(other);
+    eventually("the end of the lease", async || !ground.is_alive(first.node).await).await;
+    let mut agent = ground.dial(polite()).await;
+    assert_eq!(agent.welcome().await.epoch, first.epoch + 1);
 }

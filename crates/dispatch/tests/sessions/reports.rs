@@ -44,7 +44,7 @@ async fn reports_that_wait_are_taken_over_in_one_go_and_in_their_order() {
     let (ground, serving) = Ground::waiting(PATIENT).await;
     // The router is on the node already, so that its generation is known before anything is served.
     let control = &ground.control;
-    control.open_session(&hello("one"), PATIENT.lease).await.expect("a session");
+    control.open_session(&hello("one"), false, PATIENT.lease).await.expect("a session");
     control.schedule().await.expect("scheduled");
     let generation = ground.database.number("SELECT generation FROM placements").expect("read");
     let agent = ground.dial(hello("one")).await;
@@ -78,7 +78,7 @@ async fn reports_that_wait_are_taken_over_in_one_go_and_in_their_order() {
 async fn a_router_in_trouble_is_an_error_of_what_is_pending_in_whatever_order_it_is_reported() {
     let (ground, serving) = Ground::waiting(PATIENT).await;
     let control = &ground.control;
-    control.open_session(&hello("one"), PATIENT.lease).await.expect("a session");
+    control.open_session(&hello("one"), false, PATIENT.lease).await.expect("a session");
     control.schedule().await.expect("scheduled");
     let generation = ground.database.number("SELECT generation FROM placements").expect("read");
     let agent = ground.dial(hello("one")).await;

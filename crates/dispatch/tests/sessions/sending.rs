@@ -1,7 +1,7 @@
 //! What is sent, and when. Nothing but the doorbell makes anybody look here.
 
 use super::ground::{Agent, Ground, PATIENT, hello, hello_again};
-use karez_fabric::{Desired, FromAgent};
+use karez_fabric::{Desired, FromAgent, Hello};
 use karez_model::{Kind, parse};
 use serde_json::json;
 
@@ -113,6 +113,21 @@ async fn a_restored_database_is_sent_though_its_revisions_are_lower() {
     let desired = again.desired().await;
     assert_eq!(desired.revision, before.revision - 1);
     assert_eq!(desired.routers[0].tunnels[0].mtu, 1500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_elsewhere_is_told_all_though_every_revision_is_the_same() {
+    let ground = Ground::serving(PATIENT).await;
+    let (agent, before) = settled(&ground, "one").await;
+    drop(agent);
+    // As after a restart for which the database was restored and changed until its revisions were the same.
+    let has = Hello { told_in: Some(7), ..hello_again("one", &before) };
+    let mut again = ground.dial(has).await;
+    again.welcome().await;
+    let desired = again.desired().await;
+    assert!(desired.is_whole);
+    assert_eq!(desired.revision, before.revision);
+    assert_eq!(desired.routers.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

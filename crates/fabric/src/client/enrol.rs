@@ -15,13 +15,21 @@ use tonic::{Code, Status};
 /// Why a node could not be enrolled.
 #[derive(Debug, Error)]
 pub enum EnrolError {
-    /// The server cannot be reached, or is not the one that the token is for.
+    /// The server cannot be reached.
     #[error("{server}: {}", with_sources(.error))]
     Connection {
         /// The server.
         server: ServerUrl,
         /// What happened.
         error: io::Error,
+    },
+    /// The server is of another deployment than the token.
+    #[error(
+        "{server} is of another deployment than the token: take one from there, or name the server that it is from"
+    )]
+    OtherDeployment {
+        /// The server.
+        server: ServerUrl,
     },
     /// The server cannot answer now: trying again is right.
     #[error("{server}: {why}")]
@@ -97,13 +105,22 @@ async fn ask(
 ) -> Result<v1::EnrolResponse, EnrolError> {
     let broken = |error| EnrolError::Connection { server: server.clone(), error };
     let config = tls::first_contact(token.authority).map_err(|error| broken(io::Error::other(error)))?;
-    let connection = Connection::open(server, config).await.map_err(broken)?;
+    let connection = Connection::open(server, config).await.map_err(|error| match is_stranger(&error) {
+        true => EnrolError::OtherDeployment { server: server.clone() },
+        false => broken(error),
+    })?;
     let mut client = EnrolmentClient::with_origin(connection, server.origin());
     match timeout(limits::ANSWER, client.enrol(request)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(refused(server, &status)),
         Err(_) => Err(EnrolError::Busy { server: server.clone(), why: "no answer in time".to_owned() }),
     }
+}
+
+/// Whether the server has not shown the authority that the token names.
+fn is_stranger(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }
 
 fn refused(server: &ServerUrl, status: &Status) -> EnrolError {

@@ -86,6 +86,12 @@ pub struct Hello {
     pub applied: ::core::option::Option<i64>,
     #[prost(message, repeated, tag = "9")]
     pub held: ::prost::alloc::vec::Vec<Held>,
+    /// Whether it stays away from a node that another agent looks after.
+    #[prost(bool, tag = "10")]
+    pub gives_way: bool,
+    /// The epoch of the session in which it was last told what to run.
+    #[prost(int64, optional, tag = "11")]
+    pub told_in: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
@@ -266,7 +272,7 @@ pub struct Event {
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct ToAgent {
-    #[prost(oneof = "to_agent::Message", tags = "1, 2, 3")]
+    #[prost(oneof = "to_agent::Message", tags = "1, 2, 3, 4")]
     pub message: ::core::option::Option<to_agent::Message>,
 }
 /// Nested message and enum types in `ToAgent`.
@@ -280,6 +286,8 @@ pub mod to_agent {
         Desired(super::Desired),
         #[prost(message, tag = "3")]
         Renewed(super::Renewed),
+        #[prost(message, tag = "4")]
+        Replaced(super::Replaced),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -296,6 +304,10 @@ pub struct Welcome {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Renewed {}
+/// The last message of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Replaced {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Desired {

@@ -44,7 +44,8 @@ impl TryFrom<v1::FromAgent> for FromAgent {
 
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> Self {
-        let Hello { host, session, version, engine, zone, shape, found, applied, held } = hello;
+        let Hello { host, session, version, engine, zone, shape, found, applied, held, gives_way, told_in } =
+            hello;
         Self {
             host,
             session: session.into(),
@@ -55,6 +56,8 @@ impl From<Hello> for v1::Hello {
             found: bytes_of(found),
             applied,
             held: held.into_iter().map(Into::into).collect(),
+            gives_way,
+            told_in,
         }
     }
 }
@@ -73,6 +76,8 @@ impl TryFrom<v1::Hello> for Hello {
             found: ids("found", &wire.found, RouterId)?,
             applied: wire.applied,
             held: each("held", wire.held)?,
+            gives_way: wire.gives_way,
+            told_in: wire.told_in,
         })
     }
 }
@@ -100,6 +105,7 @@ impl From<ToAgent> for v1::ToAgent {
             ToAgent::Welcome(welcome) => Message::Welcome(welcome.into()),
             ToAgent::Desired(desired) => Message::Desired(desired.into()),
             ToAgent::Renewed => Message::Renewed(v1::Renewed {}),
+            ToAgent::Replaced => Message::Replaced(v1::Replaced {}),
         };
         Self { message: Some(message) }
     }
@@ -114,6 +120,7 @@ impl TryFrom<v1::ToAgent> for ToAgent {
             Message::Welcome(welcome) => Self::Welcome(required("welcome", Some(welcome))?),
             Message::Desired(desired) => Self::Desired(required("desired", Some(desired))?),
             Message::Renewed(v1::Renewed {}) => Self::Renewed,
+            Message::Replaced(v1::Replaced {}) => Self::Replaced,
         })
     }
 }

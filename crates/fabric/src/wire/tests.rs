@@ -88,6 +88,8 @@ fn the_rest_of_the_vocabulary_comes_over() {
     assert!(matches!(applied, Ok(FromAgent::Applied { revision: -7 })));
     let renewed = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Renewed));
     assert!(matches!(renewed, Ok(ToAgent::Renewed)));
+    let replaced = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Replaced));
+    assert!(matches!(replaced, Ok(ToAgent::Replaced)));
     let welcome = crate::Welcome {
         node: uuid::Uuid::from_u128(7),
         epoch: 3,

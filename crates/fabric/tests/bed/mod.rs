@@ -196,6 +196,8 @@ pub fn hello(name: &str) -> FromAgent {
         found: Vec::new(),
         applied: None,
         held: Vec::new(),
+        gives_way: false,
+        told_in: None,
     })
 }
 

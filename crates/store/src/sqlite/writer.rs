@@ -6,13 +6,17 @@ use crate::store::{ATTEMPTS, Job, Verdict};
 use crate::tx::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
+use std::thread::{JoinHandle, current};
 use tokio::sync::oneshot;
 
 /// Most use cases of one transaction, so that the first of them does not wait for ever.
 const BATCH: usize = 64;
 
+/// When it is dropped, what has arrived is still done, and the file is closed: SQLite then moves what stands beside the
+/// database into it, so that a copy of the one file is whole.
 pub(super) struct Writer {
-    queue: mpsc::Sender<Queued>,
+    queue: Option<mpsc::Sender<Queued>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 struct Queued {
@@ -23,18 +27,30 @@ struct Queued {
 impl Writer {
     pub(super) fn start(local: Local) -> Result<Self, Error> {
         let (queue, arrivals) = mpsc::channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || write_all(local, &arrivals))
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue })
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn write(&self, job: Job) -> Result<(), Error> {
         let (done, answer) = oneshot::channel();
         let gone = || Error::Unavailable("the writer has stopped".into());
-        self.queue.send(Queued { job, done }).map_err(|_| gone())?;
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(Queued { job, done }).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        // A job that holds the last of the store would wait for itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != current().id()) {
+            // It catches what panics in it.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -181,9 +181,9 @@ fn group() -> impl Strategy<Value = Group> {
 
 pub(super) fn hello() -> impl Strategy<Value = Hello> {
     let shape = select(vec![Shape::Managed, Shape::Attached, Shape::Host]);
-    let optional = (option::of(text()), option::of(any::<i64>()));
+    let optional = (option::of(text()), option::of(any::<i64>()), option::of(any::<i64>()), any::<bool>());
     (text(), id(), text(), text(), optional, shape, found()).prop_map(
-        |(host, session, version, engine, (zone, applied), shape, found)| Hello {
+        |(host, session, version, engine, (zone, applied, told_in, gives_way), shape, found)| Hello {
             host,
             session,
             version,
@@ -193,6 +193,8 @@ pub(super) fn hello() -> impl Strategy<Value = Hello> {
             found,
             applied,
             held: Vec::new(),
+            gives_way,
+            told_in,
         },
     )
 }
