@@ -27,6 +27,11 @@ impl Ledger {
     /// Takes over a report of the engine.
     pub(crate) fn tunnel(&mut self, report: TunnelReport) {
         let id = report.status.id;
+        let before = self.tunnels.get(&id).map(|tunnel| tunnel.status.state);
+        if before != Some(report.status.state) {
+            let reason = report.status.reason.as_ref().map(|reason| reason.code.as_str());
+            tracing::info!(connection = %id, router = %report.router, state = ?report.status.state, reason, "tunnel");
+        }
         let tunnel = self.tunnels.entry(id).or_insert_with(|| Tunnel {
             router: report.router,
             status: report.status.clone(),

@@ -48,12 +48,18 @@ pub(crate) async fn work<E: Engine, G: Gateway>(
     mut wanted: watch::Receiver<Wanted>,
 ) {
     let mut pause = PAUSE;
+    let mut is_troubled = false;
     loop {
         let now = wanted.borrow_and_update().clone();
         let trouble = shop.pass(router, &now).await.err();
-        if let Some(reason) = &trouble {
-            tracing::warn!(%router, reason = reason.message, "a router is not as it should be; trying again");
+        match &trouble {
+            Some(reason) => {
+                tracing::warn!(%router, reason = reason.message, "a router is not as it should be; trying again");
+            }
+            None if is_troubled => tracing::info!(%router, "the router is as it should be again"),
+            None => {}
         }
+        is_troubled = trouble.is_some();
         let plan = now.plan.as_ref().map(|plan| (plan.generation, plan.revision));
         let is_done = plan.is_none() && trouble.is_none();
         let wait = if trouble.is_some() { pause } else { shop.look };
