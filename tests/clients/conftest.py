@@ -29,7 +29,7 @@ def clouds_yaml(tmp_path_factory):
         yield given
         return
     state = tmp_path_factory.mktemp("state")
-    argv = [karez(), "up", "--listen", "127.0.0.1:0", "--state-dir", state]
+    argv = [karez(), "up", "--agent", "off", "--listen", "127.0.0.1:0", "--state-dir", state]
     with Server(argv, tmp_path_factory.mktemp("log") / "karez.log"):
         yield str(state / "clouds.yaml")
 

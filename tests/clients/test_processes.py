@@ -72,17 +72,17 @@ def test_a_start_on_a_taken_port_says_so_and_spoils_nothing_for_the_next_one(tmp
     state = tmp_path / "state"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run([karez(), "up", "--listen", f"127.0.0.1:{port}", "--state-dir", state])
+        ended = run([karez(), "up", "--agent", "off", "--listen", f"127.0.0.1:{port}", "--state-dir", state])
     assert ended.returncode != 0
     assert str(port) in ended.stderr
-    with Server([karez(), "up", "--listen", "127.0.0.1:0", "--state-dir", state], tmp_path / "log"):
+    with Server([karez(), "up", "--agent", "off", "--listen", "127.0.0.1:0", "--state-dir", state], tmp_path / "log"):
         ended = token(state / "openrc")
         assert ended.returncode == 0, ended.stderr
 
 
 def test_after_a_restart_on_another_port_openrc_leads_to_it(tmp_path):
     state = tmp_path / "state"
-    argv = [karez(), "up", "--listen", "127.0.0.1:0", "--state-dir", state]
+    argv = [karez(), "up", "--agent", "off", "--listen", "127.0.0.1:0", "--state-dir", state]
     with Server(argv, tmp_path / "log") as first:
         user = json.loads(token(state / "openrc").stdout)["user_id"]
     address = ("127.0.0.1", int(first.url.rpartition(":")[2]))

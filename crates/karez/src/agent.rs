@@ -10,8 +10,8 @@ use karez_model::Secret;
 use karez_strongswan::Strongswan;
 use rustix::process::geteuid;
 use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -76,7 +76,7 @@ pub(crate) async fn start<D: Dial + 'static>(
         bail!("an agent cannot run here: {lack}");
     }
     let host = host(section)?;
-    let lock = lock(&section.state_directory)?;
+    let locks = (lock(&section.state_directory)?, lock_node(section)?);
     let (reports, incoming) = mpsc::channel(REPORTS);
     let engine = engine(section, reports)?;
     let gateway = gateway(section)?;
@@ -95,7 +95,7 @@ pub(crate) async fn start<D: Dial + 'static>(
     let running = Agent::new(options, engine, gateway, incoming).run(dial, stopped);
     Ok(async move {
         running.await;
-        drop(lock);
+        drop(locks);
     })
 }
 
@@ -109,6 +109,24 @@ fn lock(directory: &Path) -> Result<File> {
             directory.display()
         )
     })
+}
+
+/// Keeps other agents away from this node: what one finds there that it does not know, it removes.
+fn lock_node(section: &config::Agent) -> Result<File> {
+    const LOCKS: &str = "/run/karez";
+    let namespace = match &section.namespace {
+        Some(name) => Path::new("/run/netns").join(name),
+        None => PathBuf::from("/proc/self/ns/net"),
+    };
+    let found = std::fs::metadata(&namespace);
+    let found = found.with_context(|| format!("the network namespace {}", namespace.display()))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(LOCKS);
+    made.with_context(|| format!("{LOCKS} cannot be made"))?;
+    let path = Path::new(LOCKS).join(format!("node-{}.lock", found.ino()));
+    state::lock(&path)?.context(
+        "another agent runs on this node, and the two would remove each other's routers: stop it, or run this one \
+         without (karez up --agent off)",
+    )
 }
 
 /// What keeps an agent from running in this process at all.

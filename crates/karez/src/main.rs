@@ -105,7 +105,7 @@ struct Up {
     #[arg(long, value_enum, default_value = "embedded")]
     identity: UpMode,
     /// Whether an agent runs in this process and makes the tunnels
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, env = "KAREZ_AGENT", value_enum, default_value = "auto")]
     agent: UpAgent,
     /// What sort of gateways the agent has
     #[arg(long, value_enum, default_value = "managed")]

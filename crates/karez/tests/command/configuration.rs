@@ -28,7 +28,17 @@ fn callers_are_believed_on_loopback_only() -> anyhow::Result<()> {
     ensure!(why.contains("loopback") && why.contains("0.0.0.0"), "{why}");
     let state = tempfile::tempdir()?;
     let state = state.path().to_string_lossy();
-    let up = command::karez(&["up", "--identity", "none", "--listen", "0.0.0.0:0", "--state-dir", &state])?;
+    let up = command::karez(&[
+        "up",
+        "--agent",
+        "off",
+        "--identity",
+        "none",
+        "--listen",
+        "0.0.0.0:0",
+        "--state-dir",
+        &state,
+    ])?;
     ensure!(up.code == Some(1) && up.stderr.contains("loopback"), "{up:?}");
     Ok(())
 }

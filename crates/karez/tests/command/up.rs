@@ -126,7 +126,8 @@ fn texts(state: &Path) -> anyhow::Result<[String; 2]> {
 
 /// Another `karez up` in this state directory, which ends by itself.
 fn again(state: &Path) -> anyhow::Result<command::Finished> {
-    let arguments = ["up", "--listen", "127.0.0.1:0", "--state-dir"].map(std::ffi::OsStr::new);
+    let arguments =
+        ["up", "--agent", "off", "--listen", "127.0.0.1:0", "--state-dir"].map(std::ffi::OsStr::new);
     command::karez(&[&arguments[..], &[state.as_os_str()]].concat())
 }
 

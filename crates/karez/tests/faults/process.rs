@@ -91,7 +91,7 @@ fn a_port_that_is_taken_is_named() -> anyhow::Result<()> {
     let (_, address) = server.base().split_once("://").unwrap_or_default();
     let state = tempfile::tempdir()?;
     let state = state.path().to_string_lossy();
-    let second = command::karez(&["up", "--listen", address, "--state-dir", &state])?;
+    let second = command::karez(&["up", "--agent", "off", "--listen", address, "--state-dir", &state])?;
     ensure!(second.code == Some(1), "{second:?}");
     ensure!(second.stderr.contains(address) && second.stderr.contains("in use"), "{second:?}");
     ensure!(

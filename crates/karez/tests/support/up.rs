@@ -20,7 +20,7 @@ impl Up {
     /// Starts it and waits until it says where it listens. What it prints goes into the file `out`.
     pub fn start(state: &Path, out: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_karez"))
-            .args(["up", "--listen", "127.0.0.1:0", "--state-dir"])
+            .args(["up", "--agent", "off", "--listen", "127.0.0.1:0", "--state-dir"])
             .arg(state)
             .stdin(Stdio::null())
             .stdout(fs::File::create(out)?)
