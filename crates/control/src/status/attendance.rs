@@ -37,7 +37,7 @@ impl Attendance {
             (None, _) => Some(Reason::new(
                 Code::NoAgent,
                 "No agent runs this router's VPN. An operator has to start one that may take it, or let one have the \
-                 router: `openstack network agent list --agent-type vpn` shows those that there are",
+                 router: `openstack network agent list` shows those that there are",
             )),
         }
     }

@@ -140,8 +140,14 @@ fn settle_router(tx: &mut Tx<'_>, router: &str, trouble: Option<&Reason>) -> Res
             let connections = Query::all(Kind::IpsecSiteConnection).with("vpnservice_id", service.id());
             for connection in tx.list(&connections)? {
                 settle(tx, Kind::IpsecSiteConnection, connection.id(), |connection| {
-                    let is_pending = Status::of(connection) == Status::PendingCreate;
-                    is_pending.then(|| (Status::Error, Some(trouble.clone())))
+                    // Those that this was said of before are told what is the matter now.
+                    let is_known = connection.text("status_reason") == trouble.code.as_str();
+                    let is_concerned = match Status::of(connection) {
+                        Status::PendingCreate => true,
+                        Status::Error => is_known,
+                        Status::Active | Status::Down => false,
+                    };
+                    is_concerned.then(|| (Status::Error, Some(trouble.clone())))
                 })?;
             }
         }
