@@ -258,6 +258,11 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
             return;
         };
         Arc::make_mut(&mut router.statuses).retain(|id, _| tunnels.contains(id));
+        let generation = |plan: &Option<Arc<RouterPlan>>| plan.as_ref().map(|plan| plan.generation);
+        if generation(&router.plan) != generation(&plan) {
+            // What was said about another generation was passed over, and the engine has nothing new to say.
+            self.ledger.tell_again(id);
+        }
         router.plan = plan;
         router.is_tried = false;
         router.publish();

@@ -72,6 +72,12 @@ impl Ledger {
         self.untold_routers = self.routers.keys().copied().collect();
     }
 
+    /// The tunnels of a router are to be told of once more.
+    pub(crate) fn tell_again(&mut self, router: RouterId) {
+        let own = self.tunnels.iter().filter(|(_, tunnel)| tunnel.router == router);
+        self.untold_tunnels.extend(own.map(|(id, _)| *id));
+    }
+
     /// Whether there is something to tell.
     pub(crate) fn has_news(&self) -> bool {
         !self.untold_tunnels.is_empty() || !self.untold_routers.is_empty()

@@ -1,9 +1,9 @@
 //! `karez-bench` starts the real server and measures what a tenant would feel: how many requests
-//! it does in a second, how long they take, and what that costs.
+//! it does in a second, how long they take, and what that costs; and with `tunnels`, how soon what
+//! was asked for is so on the network.
 //!
-//! The server runs with its own identity and validates the caller's token on every request. The
-//! load comes from this process, on the same machine, so the figures are those of a machine that
-//! is shared with its load.
+//! Everything runs on this machine, so the figures are those of a machine that is shared with its
+//! load.
 
 #![allow(clippy::disallowed_methods, reason = "this program measures real time")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is what it is for")]
@@ -21,186 +21,64 @@ mod report;
 mod request;
 mod response;
 mod server;
+mod service;
 mod statistics;
 mod suite;
+mod tunnels;
 mod yardstick;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
-use serde_json::{Value, json};
+use clap::{Parser, Subcommand};
+use serde_json::Value;
 
-use crate::measure::{Plan, Watched};
-use crate::postgresql::Cluster;
-use crate::report::StoreReport;
-use crate::server::Server;
-use crate::suite::Suite;
-
-/// Measures the karez server on SQLite and on PostgreSQL.
+/// Measures karez: its API on SQLite and on PostgreSQL, or its tunnels.
 #[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// The server to measure [default: `karez` beside this program].
-    #[arg(long, value_name = "PATH")]
-    karez: Option<PathBuf>,
-    /// Which stores to measure.
-    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgresql")]
-    store: Vec<Store>,
-    /// A PostgreSQL server to use instead of a throw-away cluster; databases are created on it.
-    #[arg(long, value_name = "URL")]
-    postgres_url: Option<String>,
-    /// How long each measurement lasts.
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
-    /// How long each measurement is warmed up.
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
-    warm_up: f64,
-    /// How many clients ask at once.
-    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
-    concurrency: Vec<usize>,
-    /// How many starts are timed, each with a fresh and with an existing database.
-    #[arg(long, default_value_t = 5)]
-    starts: usize,
-    /// Where the databases lie while they are used [default: the directory for temporary files].
-    #[arg(long, value_name = "PATH")]
-    directory: Option<PathBuf>,
-    /// Writes the figures as JSON too.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+#[command(version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    service: service::Arguments,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Store {
-    Sqlite,
-    Postgresql,
-}
-
-impl Store {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgresql => "postgresql",
-        }
-    }
+#[derive(Subcommand)]
+enum Command {
+    /// Requests to the API, on SQLite and on PostgreSQL; this is what is done without a command.
+    Api(service::Arguments),
+    /// What becomes of requests on the network: tunnels, edits, restarts. Needs root.
+    Tunnels(tunnels::Arguments),
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    ensure!(!arguments.concurrency.contains(&0), "a concurrency of 0 measures nothing");
-    let karez = match &arguments.karez {
+    let line = CommandLine::parse();
+    match line.command.unwrap_or(Command::Api(line.service)) {
+        Command::Api(arguments) => service::run(&arguments),
+        Command::Tunnels(arguments) => tunnels::run(&arguments),
+    }
+}
+
+/// The server to measure: the one that was named, or `karez` beside this program.
+fn find_karez(named: Option<&PathBuf>) -> Result<PathBuf> {
+    let karez = match named {
         Some(karez) => karez.clone(),
         None => std::env::current_exe()?.with_file_name("karez"),
     };
     ensure!(karez.is_file(), "{} does not exist; build it or give --karez", karez.display());
-    let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let directory = tempfile::Builder::new().prefix("karez-bench-").tempdir_in(parent)?;
-    // PostgreSQL may have to run as another account, which must be able to reach its own files.
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711))?;
+    Ok(karez)
+}
 
-    let machine = machine::describe(directory.path());
-    let subject = machine::describe_karez(&karez);
+/// Says what is measured on what, and gives it for the report: the machine, and the server.
+fn introduce(karez: &Path, directory: &Path) -> (Value, Value) {
+    let machine = machine::describe(directory);
+    let subject = machine::describe_karez(karez);
     println!("machine: {machine}\nkarez:   {subject}\n");
-    if machine::is_debug_build(&karez) {
+    if machine::is_debug_build(karez) {
         println!("WARNING: this is a debug build; its figures say little about a release.\n");
     }
-
-    let plan = Plan {
-        warm_up: Duration::try_from_secs_f64(arguments.warm_up)?,
-        duration: Duration::try_from_secs_f64(arguments.seconds)?,
-        concurrencies: arguments.concurrency.clone(),
-    };
-    let mut stores = Vec::new();
-    for &store in &arguments.store {
-        let report = measure_store(store, &arguments, &plan, &karez, directory.path())
-            .with_context(|| format!("the run on {} failed", store.name()))?;
-        println!("{}", report.table());
-        stores.push(report.json());
-    }
-    println!("{}", report::footnote());
-    if let Some(path) = &arguments.json {
-        let document = json!({
-            "machine": machine,
-            "karez": subject,
-            "seconds": arguments.seconds,
-            "warm_up_seconds": arguments.warm_up,
-            "stores": stores,
-            "quoted_reference": report::quoted_reference(),
-        });
-        write_json(path, &document)?;
-    }
-    Ok(())
-}
-
-fn measure_store(
-    store: Store,
-    arguments: &Arguments,
-    plan: &Plan,
-    karez: &Path,
-    directory: &Path,
-) -> Result<StoreReport> {
-    let cluster = match (store, &arguments.postgres_url) {
-        (Store::Sqlite, _) => None,
-        (Store::Postgresql, Some(url)) => Some(Cluster::existing(url)?),
-        (Store::Postgresql, None) => Some(Cluster::create(directory)?),
-    };
-    let cluster = cluster.as_ref();
-    let mut fresh_starts = Vec::with_capacity(arguments.starts);
-    for number in 0..arguments.starts {
-        let place = Place::new(directory, cluster, store, &format!("start{number}"))?;
-        let server = Server::start(karez, &place.directory, &place.url)?;
-        fresh_starts.push(server.first_answer);
-        server.stop()?;
-    }
-
-    let place = Place::new(directory, cluster, store, "load")?;
-    let server = Server::start(karez, &place.directory, &place.url)?;
-    let idle = process::memory(server.pid())?;
-    let progress = |scenario: &str, concurrency: usize| {
-        eprintln!("{}: {scenario}, concurrency {concurrency}", store.name());
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measurements = runtime.block_on(async {
-        let bed = bed::prepare(server.address).await?;
-        let watched = Watched { server: server.pid(), postgresql: cluster };
-        Suite { plan, watched, bed, progress: &progress }.run().await
-    });
-    let measurements =
-        measurements.with_context(|| format!("the server's log ends:\n{}", server.log_end()))?;
-    let after = process::memory(server.pid())?;
-    server.stop()?;
-
-    let mut existing_starts = Vec::with_capacity(arguments.starts);
-    for _ in 0..arguments.starts {
-        let server = Server::start(karez, &place.directory, &place.url)?;
-        existing_starts.push(server.first_answer);
-        server.stop()?;
-    }
-    let store = store.name();
-    Ok(StoreReport { store, fresh_starts, existing_starts, idle, after, measurements })
-}
-
-/// A state directory of its own, and an empty store.
-struct Place<'a> {
-    directory: PathBuf,
-    url: String,
-    _database: Option<postgresql::Database<'a>>,
-}
-
-impl<'a> Place<'a> {
-    fn new(parent: &Path, cluster: Option<&'a Cluster>, store: Store, name: &str) -> Result<Self> {
-        let directory = parent.join(format!("{}-{name}", store.name()));
-        fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let database = cluster.map(|cluster| cluster.database(name)).transpose()?;
-        let url = match &database {
-            Some(database) => database.url.clone(),
-            None => format!("sqlite:{}", directory.join("karez.db").display()),
-        };
-        Ok(Self { directory, url, _database: database })
-    }
+    (machine, subject)
 }
 
 fn write_json(path: &Path, document: &Value) -> Result<()> {

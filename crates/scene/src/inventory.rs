@@ -24,7 +24,11 @@ fn network(ground: &Ground, node: &Netlink) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
     for link in ground.wait_for(node.links())? {
         lines.push(format!("link {} ({})", link.name, link.kind));
-        let addresses = ground.wait_for(node.addresses(&link.name))?;
+        let addresses = match ground.wait_for(node.addresses(&link.name)) {
+            // It has just gone.
+            Err(Error::Net(karez_net::Error::NoLink { .. })) => Default::default(),
+            addresses => addresses?,
+        };
         lines.extend(addresses.iter().map(|address| format!("address {address} on {}", link.name)));
     }
     lines.extend(ground.wait_for(node.routes())?.iter().map(|route| format!("route {:?}", route.route)));

@@ -4,7 +4,7 @@
 //!
 //! | part | name | what its digest covers |
 //! |---|---|---|
-//! | connection | `karez.<digest>` | all that an IKE SA depends on, with the pre-shared key |
+//! | connection | `karez.<digest>.<digest>` | what an IKE SA is, with the pre-shared key; the same with its times |
 //! | key | as the connection | the same |
 //! | child | `<tunnel>.<digest>` | its proposal, mode, lifetime and selectors |
 //!
@@ -57,7 +57,8 @@ pub(crate) struct Child {
 impl Blueprint {
     /// Draws a tunnel whose peer is at `peer`.
     pub(crate) fn draw(plan: &TunnelPlan, peer: IpAddr, key: &Key) -> Self {
-        let connection = format!("{CONNECTIONS}{}", digits(&ike_digest(plan, peer, key)));
+        let [essence, whole] = ike_digests(plan, peer, key);
+        let connection = format!("{CONNECTIONS}{}.{}", digits(&essence), digits(&whole));
         let one = |local: &[IpNet], peer: &[IpNet]| child(plan, local, peer, key);
         let pairs: Vec<Child> = pairs(plan).into_iter().map(|(local, peer)| one(&[local], &[peer])).collect();
         let whole = match plan.ike.version {
@@ -122,6 +123,14 @@ pub(crate) fn is_ours(connection: &str) -> bool {
     connection.starts_with(CONNECTIONS)
 }
 
+/// Whether the IKE SAs of two of our connections differ in nothing but their times: lifetime and dead peer detection.
+pub(crate) fn is_akin(one: &str, other: &str) -> bool {
+    fn essence(name: &str) -> Option<&str> {
+        name.strip_prefix(CONNECTIONS)?.split_once('.').map(|(essence, _)| essence)
+    }
+    essence(one).is_some() && essence(one) == essence(other)
+}
+
 /// The tunnel that a child belongs to, from its name.
 pub(crate) fn tunnel_of(name: &str) -> Option<ConnectionId> {
     name.split_once('.')?.0.parse().ok()
@@ -135,8 +144,9 @@ fn digits(digest: &hmac::Tag) -> String {
     digest.as_ref().iter().take(8).map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// Of all that an IKE SA depends on. What is not in here can change without a new IKE SA.
-fn ike_digest(plan: &TunnelPlan, peer: IpAddr, key: &Key) -> hmac::Tag {
+/// Of all that an IKE SA depends on: first without its times, then with them. What is not in here can change without a
+/// new IKE SA.
+fn ike_digests(plan: &TunnelPlan, peer: IpAddr, key: &Key) -> [hmac::Tag; 2] {
     let version = match plan.ike.version {
         IkeVersion::V1(IkeMode::Main) => "main",
         IkeVersion::V1(IkeMode::Aggressive) => "aggressive",
@@ -150,15 +160,16 @@ fn ike_digest(plan: &TunnelPlan, peer: IpAddr, key: &Key) -> hmac::Tag {
         identity(&plan.local_id),
         identity(&plan.peer_id),
         suite::ike_proposal(&plan.ike),
-        plan.ike.lifetime.to_string(),
-        delay.to_string(),
-        timeout.to_string(),
     ];
     let mut digest = hmac::Context::with_key(key);
     for part in parts.iter().map(String::as_str).chain([plan.psk.expose()]) {
         feed(&mut digest, part);
     }
-    digest.sign()
+    let essence = digest.clone().sign();
+    for time in [plan.ike.lifetime, delay, timeout] {
+        feed(&mut digest, &time.to_string());
+    }
+    [essence, digest.sign()]
 }
 
 fn child_digest(plan: &TunnelPlan, local: &[IpNet], peer: &[IpNet], key: &Key) -> hmac::Tag {

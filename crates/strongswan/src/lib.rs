@@ -15,6 +15,7 @@ mod clock;
 mod daemon;
 mod engine;
 mod explain;
+mod leftover;
 mod observed;
 mod options;
 mod probe;

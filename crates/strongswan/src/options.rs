@@ -44,7 +44,10 @@ impl Options {
     }
 
     /// The program to start.
-    pub(crate) fn find_charon(&self) -> Result<PathBuf, EngineError> {
+    ///
+    /// # Errors
+    /// [`EngineError::Machine`] when there is none.
+    pub fn find_charon(&self) -> Result<PathBuf, EngineError> {
         let given = self.charon.iter().map(PathBuf::as_path);
         let usual = CHARON.iter().map(Path::new).filter(|_| self.charon.is_none());
         let found = given.chain(usual).find(|path| path.is_file());

@@ -19,6 +19,8 @@ use crate::vici::{Notice, ViciError};
 use karez_engine::{ConnectionId, EngineError, Place, RouterId, TunnelPlan, TunnelReport};
 use resolve::Resolved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +35,9 @@ const LONGEST_PAUSE: i64 = 30 * SECOND;
 
 /// How long peers have to confirm that a tunnel is taken down.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A daemon that has not answered for so long is ended, microseconds. Until then its tunnels may work all the same.
+const GIVEN_UP: i64 = 180 * SECOND;
 
 /// A daemon that has run for so long did not die of its start, microseconds.
 const LIVED: i64 = 60 * SECOND;
@@ -63,8 +68,11 @@ pub(crate) fn begin(
         counters,
         key: None,
         place: None,
+        ours: BTreeSet::new(),
         daemon: None,
         start_at: None,
+        unheard_since: None,
+        ask_at: None,
         started_at: 0,
         deaths: 0,
         tunnels: BTreeMap::new(),
@@ -90,9 +98,15 @@ struct Router {
     counters: i64,
     key: Option<Key>,
     place: Option<Place>,
+    /// The outer addresses that tunnels have had since this task began.
+    ours: BTreeSet<IpAddr>,
     daemon: Option<Daemon>,
     /// When the daemon, which has died, is to be started again.
     start_at: Option<i64>,
+    /// Since when a daemon whose process goes on has not answered.
+    unheard_since: Option<i64>,
+    /// When it is asked again. Until then it is told nothing.
+    ask_at: Option<i64>,
     /// When the daemon was started or adopted.
     started_at: i64,
     /// How often it has died soon after its start.
@@ -158,7 +172,7 @@ impl Router {
     ) -> Wake {
         let pause = until(self.deadline(), now());
         let has_mail = !self.outbox.is_empty();
-        let has_daemon = self.daemon.is_some();
+        let has_daemon = self.daemon.is_some() && self.ask_at.is_none();
         let notices = async {
             match &mut self.daemon {
                 Some(daemon) => daemon.notices.recv().await.unwrap_or(Notice::Gone),
@@ -183,6 +197,10 @@ impl Router {
     }
 
     fn deadline(&self) -> i64 {
+        if let Some(at) = self.ask_at {
+            // Nothing else can be done before.
+            return at;
+        }
         let tunnels = self.tunnels.values().filter_map(Tunnel::deadline).min();
         let look = self.daemon.is_some().then_some(self.look_at);
         [tunnels, look, self.start_at].into_iter().flatten().min().unwrap_or(i64::MAX).min(now() + ROUND)
@@ -201,10 +219,11 @@ impl Router {
                 tunnel.record.tick(now);
             }
         }
-        if self.daemon.is_some()
-            && let Err(error) = self.look_and_act().await
-        {
-            self.lose_daemon(&error.to_string()).await;
+        if self.daemon.is_some() && self.ask_at.is_none_or(|at| now >= at) {
+            match self.attend().await {
+                Ok(()) => self.unheard_since = None,
+                Err(error) => self.doubt_daemon(&error).await,
+            }
         }
         for tunnel in self.tunnels.values_mut() {
             if let Some((status, events)) = tunnel.record.take() {
@@ -220,7 +239,9 @@ impl Router {
         loop {
             match notice {
                 Notice::Event(name, message) => self.hear(&name, &message),
-                Notice::Gone => return self.lose_daemon("its connection has ended").await,
+                Notice::Gone => {
+                    return self.doubt_daemon(&io::Error::from(io::ErrorKind::UnexpectedEof).into()).await;
+                }
             }
             left -= 1;
             let waiting = self.daemon.as_mut().filter(|_| left > 0).map(|daemon| daemon.notices.try_recv());
@@ -229,11 +250,36 @@ impl Router {
         }
     }
 
+    async fn attend(&mut self) -> Result<(), ViciError> {
+        if self.ask_at.take().is_some() {
+            self.ask_again().await?;
+        }
+        self.look_and_act().await
+    }
+
+    /// The daemon did not answer. While its process lives, its tunnels may, too, and it is asked again for some minutes.
+    async fn doubt_daemon(&mut self, error: &ViciError) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let (has_ended, process) = (daemon.has_ended().await, daemon.number());
+        let now = now();
+        self.unheard_since.get_or_insert(now);
+        if has_ended || self.is_given_up() {
+            return self.lose_daemon(&error.to_string()).await;
+        }
+        tracing::warn!(router = %self.id, process, %error, "the daemon does not answer; it is asked again");
+        self.ask_at = Some(now + SECOND);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.unheard_since.is_some_and(|since| now() - since > GIVEN_UP)
+    }
+
     /// The daemon has died, or does not do as it is told: it is ended for good and started again after a pause.
     async fn lose_daemon(&mut self, why: &str) {
         let Some(daemon) = self.daemon.take() else { return };
         tracing::warn!(router = %self.id, process = daemon.number(), why, "the daemon is lost");
         daemon.stop().await;
+        (self.unheard_since, self.ask_at) = (None, None);
         self.loaded.clear();
         self.secrets.clear();
         let now = now();
@@ -249,12 +295,12 @@ impl Router {
 
     async fn start_again(&mut self) {
         let daemon = self.ensure_daemon().await;
-        let outcome = match self.welcome(daemon) {
-            Ok(()) => self.configure().await.map_err(DaemonError::from),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
+        if let Err(error) = self.welcome(daemon) {
             tracing::warn!(router = %self.id, %error, "the daemon cannot be started");
+            return;
+        }
+        if let Err(error) = self.configure().await {
+            self.doubt_daemon(&error).await;
         }
     }
 
@@ -274,6 +320,7 @@ impl Router {
         if let Some(daemon) = self.daemon.take() {
             daemon.stop().await;
         }
+        (self.unheard_since, self.ask_at) = (None, None);
         self.loaded.clear();
         self.secrets.clear();
         daemon::erase(&self.setup).await.map_err(|error| self.failed(&error))

@@ -1,10 +1,20 @@
-//! The settings of a daemon: its `strongswan.conf`. There are no secrets and no connections in it; those go by VICI.
+//! The settings of a daemon, in place of `strongswan.conf`. There are no secrets and no connections in it; those go by
+//! VICI.
+//!
+//! All files of a daemon are named `charon.…`: of what is in `/run`, the AppArmor profile of Debian and Ubuntu lets
+//! charon have those alone.
 
 use karez_engine::Datapath;
 use std::fmt::Write as _;
 
+/// The settings' own file name.
+pub(crate) const SETTINGS: &str = "charon.conf";
+
 /// The socket's file name.
 pub(crate) const SOCKET: &str = "charon.vici";
+
+/// The file name of the log.
+pub(crate) const LOG: &str = "charon.log";
 
 /// Seconds before a message is sent again for the first time; each further pause is half as long again, up to
 /// [`RETRANSMIT_LIMIT`].
@@ -40,7 +50,7 @@ const PLUGINS: [&str; 16] = [
     "curve25519",
 ];
 
-/// The text of `strongswan.conf`, for a daemon that sees its own directory as `/run`.
+/// The text of the settings, for a daemon that sees its own directory as `/run`.
 pub(crate) fn text(datapath: Datapath, plugins: Option<&[String]>) -> String {
     let mut load: Vec<&str> = match plugins {
         Some(plugins) => plugins.iter().map(String::as_str).collect(),
@@ -75,6 +85,20 @@ charon {{
   send_vendor_id = no
   # The tenant chooses aggressive mode; the API says what that is worth.
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
+  # What happens and why; single messages, and with them all that could be secret, come at higher levels. Appended to,
+  # so that the file can be cut while charon has it open.
+  filelog {{
+    log {{
+      path = /run/{LOG}
+      append = yes
+      flush_line = yes
+      time_format = %FT%T
+      ike_name = yes
+      default = 1
+      enc = 0
+      net = 0
+    }}
+  }}
   syslog {{
     daemon {{ default = -1 }}
     auth {{ default = -1 }}
@@ -91,13 +115,22 @@ charon {{
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{SETTINGS, text};
     use karez_engine::Datapath;
 
     #[test]
     fn only_the_userspace_data_path_loads_libipsec() {
         assert!(text(Datapath::Userspace, None).contains("kernel-libipsec kernel-netlink"));
         assert!(!text(Datapath::Kernel, None).contains("libipsec"));
+    }
+
+    #[test]
+    fn apparmor_lets_charon_have_every_file_that_it_is_told_of() {
+        let text = text(Datapath::Kernel, None);
+        let files: Vec<&str> = text.match_indices("/run/").filter_map(|(at, _)| text.get(at..)).collect();
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(|file| file.starts_with("/run/charon.")), "{files:?}");
+        assert!(SETTINGS.starts_with("charon."));
     }
 
     #[test]

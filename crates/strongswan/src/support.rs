@@ -6,6 +6,7 @@ use karez_engine::{
     Code, Datapath, Encryption, IkeVersion, Integrity, IpsecMode, IpsecProtocol, Peer, Reason, TunnelPlan,
 };
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// What the daemon's plugins offer, as it tells itself.
 #[derive(Clone, Debug, Default)]
@@ -35,9 +36,30 @@ impl Algorithms {
 
 /// Why a plan cannot be done here; none when it can.
 pub(crate) fn obstacle(plan: &TunnelPlan, algorithms: &Algorithms, datapath: Datapath) -> Option<Reason> {
-    let why =
-        shape(plan, datapath).or_else(|| ikev1(plan)).or_else(|| missing(plan, algorithms, datapath))?;
+    let why = nonsense(plan)
+        .or_else(|| shape(plan, datapath))
+        .or_else(|| ikev1(plan))
+        .or_else(|| missing(plan, algorithms, datapath))?;
     Some(Reason::new(Code::Unsupported, why))
+}
+
+/// What no engine could do.
+fn nonsense(plan: &TunnelPlan) -> Option<String> {
+    if plan.psk.expose().is_empty() {
+        return Some(
+            "The pre-shared key is empty, and an empty key proves nothing. Set one on both sides.".into(),
+        );
+    }
+    let Peer::Address(peer) = plan.peer else { return None };
+    let is_broadcast = matches!(peer, IpAddr::V4(peer) if peer.is_broadcast());
+    let what = if peer == plan.local {
+        "is this gateway's own address"
+    } else if peer.is_unspecified() || peer.is_multicast() || peer.is_loopback() || is_broadcast {
+        "is no address of another gateway"
+    } else {
+        return None;
+    };
+    Some(format!("The peer address {peer} {what}. Give the outer address of the peer."))
 }
 
 /// What the data path cannot do.

@@ -5,9 +5,9 @@
 mod backoff;
 mod duplicates;
 
-use crate::blueprint::{Blueprint, Child, pairs};
+use crate::blueprint::{Blueprint, Child, is_akin, pairs};
 use crate::clock::SECOND;
-use crate::observed::{ChildPhase, ObservedIke, Phase};
+use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Record, Standing, TunnelPlan};
 use std::collections::BTreeSet;
@@ -51,6 +51,10 @@ pub(crate) struct Tunnel {
     pub(crate) backoff: Backoff,
     /// Until when SAs of an older plan stay.
     overlap_until: i64,
+    /// The daemon's numbers of attempts of ours that the peer has overtaken, and when they are looked at.
+    overtaken: Option<(BTreeSet<u32>, i64)>,
+    /// When SAs are dropped that the peer has replaced and not ended.
+    drop_at: Option<i64>,
     /// Whether the peer was lost and is, by the plan, to begin again itself.
     pub(crate) is_left_to_peer: bool,
     /// When the peer, which does not answer, counts as dead.
@@ -76,6 +80,8 @@ impl Tunnel {
             by_pairs: false,
             backoff: Backoff::default(),
             overlap_until: 0,
+            overtaken: None,
+            drop_at: None,
             is_left_to_peer: false,
             dead_at: None,
             sent_again_at: 0,
@@ -90,6 +96,10 @@ impl Tunnel {
         if plan.peer != self.plan.peer {
             self.peer = None;
             self.resolve_at = None;
+        }
+        if self.standing == Standing::Waits && standing == Standing::Begins {
+            // What did while it waited is replaced first and ended then.
+            self.overlap_until = now + OVERLAP;
         }
         self.plan = plan;
         self.standing = standing;
@@ -107,7 +117,14 @@ impl Tunnel {
     /// Whether a connection of the daemon is the one that it uses.
     pub(crate) fn uses(&self, connection: &str) -> bool {
         self.is_wanted()
-            && self.blueprint.as_ref().is_some_and(|blueprint| blueprint.connection == connection)
+            && self.blueprint.as_ref().is_some_and(|blueprint| self.makes_do(blueprint, connection))
+    }
+
+    /// Whether SAs of this connection are as wanted. While it is for the peer to begin, other times of an IKE SA are not
+    /// worth that it ends: the next one has the new ones.
+    fn makes_do(&self, blueprint: &Blueprint, connection: &str) -> bool {
+        blueprint.connection == connection
+            || self.standing == Standing::Waits && is_akin(&blueprint.connection, connection)
     }
 
     /// The daemon has taken over another configuration of this tunnel: what is installed may be of the old one.
@@ -130,32 +147,32 @@ impl Tunnel {
     /// What to do, given the SAs that the daemon has of this tunnel, now.
     pub(crate) fn decide(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
-            return sas
-                .iter()
-                .filter(|sa| sa.phase != Phase::Ending)
-                .map(|sa| Step::EndIke(sa.number))
-                .collect();
+            self.overtaken = None;
+            self.drop_at = None;
+            return sas.iter().filter(|sa| sa.phase != Phase::Ending).flat_map(|sa| ending(sa)).collect();
         };
         let current = |sa: &&&ObservedIke| sa.connection == blueprint.connection;
         let needs = self.needs(blueprint, sas);
-        let mut steps = Vec::new();
+        let mut steps = self.homeless(sas);
         if needs.is_empty() || now >= self.overlap_until || self.standing == Standing::Waits {
             steps.extend(self.stale(blueprint, sas));
         }
         if needs.is_empty() {
+            steps.extend(self.outdated(sas, now));
             steps.extend(duplicates::surplus(sas, now));
-            if self.backoff.due_at().is_some() {
-                // The peer came first: an attempt of ours that it has not answered would only make a second one. One
-                // that it has answered may be established there already, and charon would not tell it of the end; the
-                // peer would send into nowhere. That one is let be, and ended with a word when it is up.
-                let is_vain = |sa: &&&ObservedIke| {
-                    sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_answered && !sa.is_shared
-                };
-                steps.extend(sas.iter().filter(is_vain).map(|sa| Step::EndIke(sa.number)));
-            }
+            steps.extend(self.vain(sas, now));
             self.backoff.settle();
             self.is_left_to_peer = false;
             return steps;
+        }
+        self.overtaken = None;
+        self.drop_at = None;
+        if self.standing == Standing::Waits {
+            // It was for us to begin before: what nobody has answered is not gone on with.
+            let is_ours =
+                |sa: &&&ObservedIke| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared;
+            let open = sas.iter().filter(is_ours).filter(|sa| !sa.is_answered);
+            steps.extend(open.map(|sa| Step::EndIke(sa.number)));
         }
         self.backoff.ensure(now + SECOND / 4 + self.hesitation());
         if self.standing != Standing::Begins || self.is_left_to_peer || !self.backoff.is_due(now) {
@@ -179,12 +196,40 @@ impl Tunnel {
         steps
     }
 
+    /// What the peer has replaced is dropped, unless it is ended in a moment.
+    fn outdated(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let steps = duplicates::outdated(sas);
+        self.drop_at = match self.drop_at {
+            _ if steps.is_empty() => None,
+            None => Some(now + duplicates::COURTESY),
+            Some(at) if now >= at => return steps,
+            waiting => waiting,
+        };
+        Vec::new()
+    }
+
+    /// The peer came first: attempts of ours that it does not answer would only make a second IKE SA. Those that it has
+    /// answered may be established there already, and charon would not tell it of their end, so that the peer would send
+    /// into nowhere; they are let be, and seen to when they are up. What the daemon shows of several IKE SAs is not of
+    /// one moment, so that a moment has to pass before one counts as not answered.
+    fn vain(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let open =
+            || sas.iter().filter(|sa| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared);
+        if self.backoff.due_at().is_some() {
+            let numbers: BTreeSet<u32> = open().map(|sa| sa.number).collect();
+            self.overtaken = (!numbers.is_empty()).then_some((numbers, now + SECOND));
+        }
+        let Some((numbers, _)) = self.overtaken.take_if(|(_, at)| now >= *at) else { return Vec::new() };
+        let is_vain = |sa: &&&ObservedIke| numbers.contains(&sa.number) && !sa.is_answered;
+        open().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect()
+    }
+
     /// The children that are wanted and not installed.
     fn needs<'a>(&self, blueprint: &'a Blueprint, sas: &[&ObservedIke]) -> Vec<&'a Child> {
         let installed = || {
             let alive = sas
                 .iter()
-                .filter(|sa| sa.connection == blueprint.connection && sa.phase == Phase::Established);
+                .filter(|sa| self.makes_do(blueprint, &sa.connection) && sa.phase == Phase::Established);
             alive.flat_map(|sa| &sa.children).filter(|child| child.phase == ChildPhase::Installed)
         };
         if let Some(whole) = blueprint.whole().filter(|_| !self.by_pairs) {
@@ -202,11 +247,29 @@ impl Tunnel {
         blueprint.pairs().iter().filter(|pair| !covered(pair)).collect()
     }
 
+    /// The router has moved to another address: what was negotiated from the old one works no more, and its peer cannot
+    /// be told.
+    fn homeless(&self, sas: &[&ObservedIke]) -> Vec<Step> {
+        let is_homeless = |sa: &&&ObservedIke| {
+            let from = sa.shown.as_ref().map(|shown| shown.local.ip());
+            sa.phase != Phase::Ending
+                && from.is_some_and(|from| {
+                    from != self.plan.local && from.is_ipv4() == self.plan.local.is_ipv4()
+                })
+        };
+        sas.iter().filter(is_homeless).map(|sa| Step::DropIke(sa.number)).collect()
+    }
+
     /// What is installed and belongs to an older plan.
     fn stale(&self, blueprint: &Blueprint, sas: &[&ObservedIke]) -> Vec<Step> {
         let mut steps = Vec::new();
+        let is_installed = |child: &ObservedChild| child.phase == ChildPhase::Installed;
+        let is_new =
+            |sa: &&ObservedIke| sa.connection == blueprint.connection && sa.phase == Phase::Established;
+        let is_replaced = sas.iter().copied().filter(is_new).any(|sa| sa.children.iter().any(is_installed));
         for sa in sas.iter().filter(|sa| sa.phase != Phase::Ending) {
-            if sa.connection != blueprint.connection {
+            let is_kept = !is_replaced && self.makes_do(blueprint, &sa.connection);
+            if sa.connection != blueprint.connection && !is_kept {
                 steps.extend(ending(sa));
                 continue;
             }
@@ -260,7 +323,11 @@ impl Tunnel {
             _ => None,
         };
         let overlap = (self.overlap_until != 0).then_some(self.overlap_until);
-        [attempt, overlap, self.dead_at, self.resolve_at, self.record.deadline()].into_iter().flatten().min()
+        let overtaken = self.overtaken.as_ref().map(|(_, at)| *at);
+        [attempt, overlap, overtaken, self.drop_at, self.dead_at, self.resolve_at, self.record.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The overlap is over and was seen to.

@@ -4,8 +4,11 @@
 
 mod lab;
 
-use karez_engine::{Datapath, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, TunnelPlan, TunnelStatus};
-use lab::{Lab, tunnel};
+use karez_engine::{
+    Datapath, Engine as _, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, TunnelPlan, TunnelStatus,
+};
+use lab::{Lab, ip, said_by_ip, tunnel};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The ends of the wire.
 const ENDS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
@@ -41,6 +44,54 @@ async fn several_subnets_on_both_sides_each_reach_each() {
             assert_eq!(lab.ping("a", from, to, 3), 3, "from {from} to {to}");
         }
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a kernel with ESP: rig/scenario runs it"]
+async fn a_router_that_goes_after_its_daemon_was_killed_leaves_nothing_but_what_is_others() {
+    let lab = Lab::new();
+    let (mut a, b) = (lab.site_with("a", Datapath::Kernel), lab.site_with("b", Datapath::Kernel));
+    let namespace = lab.namespace("a");
+    let (key, ends) = ("0x0123456789abcdef0123456789abcdef01234567", ["192.0.2.77", "192.0.2.78"]);
+    ip(&[
+        "-n",
+        &namespace,
+        "xfrm",
+        "state",
+        "add",
+        "src",
+        ends[0],
+        "dst",
+        ends[1],
+        "proto",
+        "ah",
+        "spi",
+        "9",
+        "mode",
+        "tunnel",
+        "auth",
+        "hmac(sha1)",
+        key,
+    ]);
+    let before = kernel(&namespace);
+    let plans = [tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2)];
+    a.apply(&plans[..1]).await;
+    b.apply(&plans[1..]).await;
+    a.wait_up(plans[0].id).await;
+    assert_ne!(kernel(&namespace), before);
+
+    drop(a.engine.take());
+    for process in lab::processes_in(&namespace) {
+        kill_process(Pid::from_raw(process).unwrap(), Signal::KILL).unwrap();
+    }
+    a.restart();
+    a.engine.as_ref().unwrap().remove(a.router).await.unwrap();
+    assert_eq!(kernel(&namespace), before);
+}
+
+/// The associations and policies of a namespace.
+fn kernel(namespace: &str) -> String {
+    ["state", "policy"].map(|what| said_by_ip(&["-n", namespace, "xfrm", what])).concat()
 }
 
 /// Both ends with such a plan; up at both.

@@ -1,10 +1,10 @@
 //! Daemons outlive the agent, come back when they die, and leave nothing when they are removed.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 mod lab;
 
-use karez_engine::{Code, Engine, IkeVersion, TunnelState};
+use karez_engine::{Code, Engine, IkeVersion, Initiator, TunnelState};
 use lab::{Lab, Site, processes_in, tunnel};
 use std::fs;
 use std::process::Command;
@@ -105,4 +105,85 @@ async fn a_tunnel_that_is_taken_out_of_the_plan_ends_and_the_others_stay() {
     b.wait(answer.id, "down", |status| status.state == TunnelState::Down).await;
     assert_eq!(a.status(of_a.id).children[0].spi_in, before.children[0].spi_in);
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+}
+
+#[tokio::test]
+async fn a_daemon_whose_agent_died_while_it_started_does_not_stay_beside_another() {
+    let lab = Lab::new();
+    let (mut a, _b, of_a, _) = pair(&lab).await;
+    let [first] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
+    let run = a.state.join(a.router.to_string()).join("run");
+    // As it is until charon has opened its socket.
+    fs::remove_file(run.join("charon.vici")).unwrap();
+    a.restart();
+    a.apply(std::slice::from_ref(&of_a)).await;
+    a.wait_up(of_a.id).await;
+    let [second] = processes_in(&a.namespace)[..] else { panic!("{:?}", processes_in(&a.namespace)) };
+    assert_ne!(first, second);
+    fs::remove_file(run.join("charon.vici")).unwrap();
+    a.restart();
+    a.engine.as_ref().unwrap().remove(a.router).await.unwrap();
+    assert!(processes_in(&a.namespace).is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_answer_for_a_while_keeps_its_tunnels() {
+    let lab = Lab::new();
+    let (mut a, b) = (lab.site("a"), lab.site("b"));
+    let (of_a, mut of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
+    of_b.initiator = Initiator::ResponseOnly;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    let before = a.wait_up(of_a.id).await;
+    let [process] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
+    signal(process, "-STOP");
+    let mut more = tunnel("a", IkeVersion::V2);
+    more.peer_subnets = vec!["10.2.1.0/24".parse().unwrap()];
+    let plans = [of_a.clone(), more.clone()];
+    let engine = a.engine.as_ref().unwrap();
+    let late = engine.apply(a.router, &a.place(), &plans).await.unwrap_err();
+    assert!(late.to_string().contains("answer"), "{late}");
+    signal(process, "-CONT");
+    // The plan comes into force without being told again.
+    a.wait(more.id, "an answer of the peer to the second tunnel", |status| {
+        status.reason.as_ref().is_some_and(|reason| reason.code == Code::SelectorMismatch)
+    })
+    .await;
+    assert_eq!(processes_in(&a.namespace), [process]);
+    let after = a.status(of_a.id);
+    assert_eq!(after.children[0].spi_in, before.children[0].spi_in, "{}", a.story());
+    assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+}
+
+#[tokio::test]
+async fn a_daemon_inherits_nothing_and_has_a_log_that_is_bounded_and_without_keys() {
+    let lab = Lab::new();
+    let (a, _b, mut of_a, _) = pair(&lab).await;
+    let [process] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
+    let environment = fs::read_to_string(format!("/proc/{process}/environ")).unwrap();
+    let mut names: Vec<&str> =
+        environment.split_terminator('\0').map(|entry| entry.split('=').next().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["PATH", "STRONGSWAN_CONF"]);
+
+    let log = a.state.join(a.router.to_string()).join("run/charon.log");
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains("established"), "{text}");
+    assert!(!text.contains(of_a.psk.expose()));
+    let filler = vec![b'\n'; 2 << 20];
+    std::io::Write::write_all(&mut fs::OpenOptions::new().append(true).open(&log).unwrap(), &filler).unwrap();
+    of_a.child.lifetime = 600;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    // The counters are read every ten seconds, and the log is looked at with them.
+    let is_cut = async {
+        while fs::metadata(&log).unwrap().len() > 1 << 20 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(lab::BOUND, is_cut).await.expect("it is cut");
+    assert!(fs::metadata(log.with_extension("log.old")).unwrap().len() > 2 << 20);
+}
+
+fn signal(process: i32, signal: &str) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
 }

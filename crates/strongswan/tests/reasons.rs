@@ -6,10 +6,11 @@
 mod lab;
 
 use karez_engine::{
-    Code, Identity, IkeMode, IkeVersion, Initiator, Integrity, Peer, TunnelPlan, TunnelState,
+    Code, ConnectionId, Identity, IkeMode, IkeVersion, Initiator, Integrity, Peer, TunnelPlan, TunnelState,
 };
 use karez_model::Secret;
 use lab::{Lab, tunnel};
+use uuid::Uuid;
 
 const V1: IkeVersion = IkeVersion::V1(IkeMode::Main);
 const AGGRESSIVE: IkeVersion = IkeVersion::V1(IkeMode::Aggressive);
@@ -189,4 +190,33 @@ async fn what_this_data_path_cannot_do() {
     a.apply(&[plan.clone(), aead.clone()]).await;
     a.wait_code(plan.id, TunnelState::Error, Code::Unsupported).await;
     a.wait_code(aead.id, TunnelState::Error, Code::Unsupported).await;
+}
+
+#[tokio::test]
+async fn of_two_with_the_same_identities_and_different_keys_the_one_that_works_goes_on() {
+    let lab = Lab::new();
+    let (mut a, b) = (lab.site("a"), lab.site("b"));
+    let (mut of_a, mut of_b) = (tunnel("a", V2), tunnel("b", V2));
+    of_b.initiator = Initiator::ResponseOnly;
+    of_a.id = ConnectionId(Uuid::from_u128(2));
+    let mut newcomer = tunnel("a", V2);
+    newcomer.id = ConnectionId(Uuid::from_u128(1));
+    newcomer.psk = Secret::new("another key".into());
+    newcomer.peer_subnets = vec!["10.2.1.0/24".parse().unwrap()];
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    let before = a.wait_up(of_a.id).await;
+    for is_restarted in [false, true] {
+        if is_restarted {
+            a.restart();
+        }
+        a.apply(&[newcomer.clone(), of_a.clone()]).await;
+        let status = a.wait_code(newcomer.id, TunnelState::Error, Code::Unsupported).await;
+        assert_eq!(status.reason.unwrap().evidence["other"], of_a.id.to_string());
+        let after = a.wait_up(of_a.id).await;
+        assert_eq!(after.children[0].spi_in, before.children[0].spi_in);
+    }
+    // When the other one goes, its turn has come.
+    a.apply(std::slice::from_ref(&newcomer)).await;
+    a.wait(newcomer.id, "an attempt", |status| status.state != TunnelState::Error).await;
 }

@@ -1,7 +1,7 @@
 //! What becomes of the engine's reports.
 
 use crate::bench::{Bench, Deed, edited, router, status, timed};
-use karez_engine::{ChildSa, ConnectionId, Event, EventKind, Traffic, TunnelReport, TunnelState};
+use karez_engine::{ChildSa, ConnectionId, Event, EventKind, RouterPlan, Traffic, TunnelReport, TunnelState};
 use karez_fabric::FromAgent;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -108,6 +108,27 @@ async fn what_happened_while_nobody_listened_is_told_later_but_not_without_end()
 
     let at: Vec<_> = told[0].1.events.iter().map(|event| event.at).collect();
     assert_eq!(at, (150..250).collect::<Vec<_>>(), "the last hundred");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_told_again_when_the_router_was_taken_away_and_given_back() {
+    let bench = Bench::new();
+    let (mut control, _) = bench.session().await;
+    let plan = router(1);
+    control.whole(1, std::slice::from_ref(&plan)).await;
+    control.applied(1).await;
+    bench.report(plan.id, status(plan.tunnels[0].id, TunnelState::Up)).await;
+    control.next().await;
+
+    let given_back = RouterPlan { generation: plan.generation + 1, ..edited(&plan) };
+    control.difference(2, std::slice::from_ref(&given_back), &[]).await;
+
+    let told = loop {
+        if let FromAgent::Tunnels(told) = control.next().await {
+            break told;
+        }
+    };
+    assert_eq!((told[0].0, told[0].1.status.id), (given_back.generation, plan.tunnels[0].id));
 }
 
 fn child(local: &[ipnet::IpNet], peer: &[ipnet::IpNet]) -> ChildSa {

@@ -14,7 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Router {
     /// Takes over a plan. Afterwards the daemon has it.
     pub(super) async fn apply(&mut self, place: Place, tunnels: Vec<TunnelPlan>) -> Result<(), EngineError> {
-        self.place = Some(place);
+        let ours = self.ours.union(&tunnels.iter().map(|plan| plan.local).collect()).copied().collect();
+        if self.place.as_ref() != Some(&place) || self.ours != ours {
+            daemon::remember(&self.setup, &place, &ours).map_err(|error| self.failed(&error))?;
+        }
+        (self.place, self.ours) = (Some(place), ours);
         if self.key.is_none() {
             self.key = Some(daemon::digest_key(&self.setup).map_err(|error| self.failed(&error))?);
         }
@@ -30,7 +34,15 @@ impl Router {
             }
             return Err(self.failed(&error));
         }
-        self.configure().await.map_err(|error| self.broken(&error))
+        if self.ask_at.is_some() {
+            let why = "the IKE daemon does not answer; it gets the plan once it does".to_owned();
+            return Err(EngineError::Daemon { router: self.id, why });
+        }
+        if let Err(error) = self.configure().await {
+            self.doubt_daemon(&error).await;
+            return Err(self.broken(&error));
+        }
+        Ok(())
     }
 
     /// Sees to it that a daemon runs in the right place: the one that is there, one from before this agent, or a new one.
@@ -45,16 +57,18 @@ impl Router {
             self.lose_daemon("its network namespace is another now").await;
         }
         self.start_at = None;
-        let (mut daemon, message) = match self.adopt_or_start(&place).await {
-            Ok(found) => found,
+        let message = match self.acquire(&place).await {
+            Ok(message) => message,
             Err(error) => {
-                self.start_later(now());
+                let now = now();
+                if matches!(error, DaemonError::Vici(ViciError::Late { .. })) {
+                    self.unheard_since.get_or_insert(now);
+                }
+                self.start_later(now);
                 return Err(error);
             }
         };
-        self.loaded = connections(&mut daemon.session).await?;
-        self.secrets = secrets(&mut daemon.session).await?;
-        self.daemon = Some(daemon);
+        (self.unheard_since, self.ask_at) = (None, None);
         self.started_at = now();
         self.look_at = self.started_at;
         Ok(Some(message))
@@ -73,10 +87,32 @@ impl Router {
         Ok(())
     }
 
+    /// A daemon, and what it has.
+    async fn acquire(&mut self, place: &Place) -> Result<&'static str, DaemonError> {
+        let (mut daemon, message) = self.adopt_or_start(place).await?;
+        self.loaded = connections(&mut daemon.session).await?;
+        self.secrets = secrets(&mut daemon.session).await?;
+        self.daemon = Some(daemon);
+        Ok(message)
+    }
+
+    /// Asks a daemon that has not answered anew, and what it has.
+    ///
+    /// # Errors
+    /// When it does not answer now either.
+    pub(super) async fn ask_again(&mut self) -> Result<(), ViciError> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        daemon.attach_again(&self.setup).await?;
+        self.loaded = connections(&mut daemon.session).await?;
+        self.secrets = secrets(&mut daemon.session).await?;
+        self.look_at = 0;
+        self.configure().await
+    }
+
     async fn adopt_or_start(&self, place: &Place) -> Result<(Daemon, &'static str), DaemonError> {
-        match Daemon::adopt(&self.setup, place).await? {
+        match Daemon::adopt(&self.setup, place, self.is_given_up()).await? {
             Some(daemon) => Ok((daemon, "the IKE daemon that runs was adopted")),
-            None => Ok((Daemon::start(&self.setup, place).await?, "the IKE daemon was started")),
+            None => Ok((Daemon::start(&self.setup, place, &self.ours).await?, "the IKE daemon was started")),
         }
     }
 
@@ -86,13 +122,17 @@ impl Router {
         if self.daemon.is_none()
             && let Some(place) = &self.place
         {
-            self.daemon = Daemon::adopt(&self.setup, place).await?;
+            self.daemon = Daemon::adopt(&self.setup, place, true).await?;
         }
         if self.daemon.is_some() {
             let _ = tokio::time::timeout(super::FAREWELL, self.end_all()).await;
         }
         if let Some(daemon) = self.daemon.take() {
             daemon.stop().await;
+        }
+        (self.unheard_since, self.ask_at) = (None, None);
+        if let Some(place) = &self.place {
+            daemon::sweep(place, &self.ours).await?;
         }
         self.loaded.clear();
         self.secrets.clear();
@@ -132,7 +172,7 @@ impl Router {
 
     /// What is wanted of each tunnel, and whether it can be had.
     fn standings(&self, plans: &[TunnelPlan]) -> Vec<Standing> {
-        let conflicts = conflicts(plans);
+        let conflicts = conflicts(plans, |plan| self.has(plan));
         let algorithms = self.daemon.as_ref().map(|daemon| &daemon.algorithms);
         let standing = |plan: &TunnelPlan| {
             if !plan.is_up {
@@ -146,6 +186,22 @@ impl Router {
             }
         };
         plans.iter().map(standing).collect()
+    }
+
+    /// Whether a tunnel works already, as far as its identities and its key go: by the plan before this one, or, for an
+    /// agent that has only begun, by what the daemon has.
+    fn has(&self, plan: &TunnelPlan) -> bool {
+        if let Some(tunnel) = self.tunnels.get(&plan.id) {
+            let is_same = |before: &TunnelPlan| {
+                before.psk == plan.psk && before.local_id == plan.local_id && before.peer_id == plan.peer_id
+            };
+            return tunnel.is_wanted() && is_same(&tunnel.plan);
+        }
+        let (Some(key), Some(peer)) = (&self.key, fixed_address(&plan.peer)) else { return false };
+        let blueprint = Blueprint::draw(plan, peer, key);
+        let has_child =
+            |children: &BTreeSet<String>| children.iter().any(|child| tunnel_of(child) == Some(plan.id));
+        self.loaded.get(&blueprint.connection).is_some_and(has_child)
     }
 
     /// Loads into the daemon what it has not, and takes from it what is in no plan.
@@ -302,19 +358,26 @@ async fn secrets(session: &mut Session) -> Result<BTreeSet<String>, ViciError> {
     Ok(answer.items("keys").into_iter().map(str::to_owned).collect())
 }
 
-/// Tunnels that claim the identities of another one with another key: charon would take either key for either. The one
-/// with the lowest id is kept.
-fn conflicts(plans: &[TunnelPlan]) -> BTreeMap<ConnectionId, ConnectionId> {
-    let mut ordered: Vec<&TunnelPlan> = plans.iter().filter(|plan| plan.is_up).collect();
-    ordered.sort_by_key(|plan| plan.id);
-    let mut owners: BTreeMap<(String, String), &TunnelPlan> = BTreeMap::new();
-    let mut conflicts = BTreeMap::new();
+/// Tunnels that claim the identities of another one with another key: charon would take either key for either. One that
+/// works already is kept, and of several new ones that with the lowest id.
+fn conflicts(
+    plans: &[TunnelPlan],
+    works: impl Fn(&TunnelPlan) -> bool,
+) -> BTreeMap<ConnectionId, ConnectionId> {
+    let mut rivals: BTreeMap<(String, String), Vec<&TunnelPlan>> = BTreeMap::new();
     let text = |identity: &Identity| identity.to_string();
-    for plan in ordered {
-        let first = *owners.entry((text(&plan.local_id), text(&plan.peer_id))).or_insert(plan);
-        if first.psk != plan.psk {
-            conflicts.insert(plan.id, first.id);
+    for plan in plans.iter().filter(|plan| plan.is_up) {
+        rivals.entry((text(&plan.local_id), text(&plan.peer_id))).or_default().push(plan);
+    }
+    let mut conflicts = BTreeMap::new();
+    for rivals in rivals.into_values() {
+        let [first, others @ ..] = rivals.as_slice() else { continue };
+        if others.iter().all(|other| other.psk == first.psk) {
+            continue;
         }
+        let Some(kept) = rivals.iter().min_by_key(|plan| (!works(plan), plan.id)) else { continue };
+        let losers = rivals.iter().filter(|plan| plan.psk != kept.psk);
+        conflicts.extend(losers.map(|plan| (plan.id, kept.id)));
     }
     conflicts
 }

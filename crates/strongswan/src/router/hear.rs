@@ -7,7 +7,7 @@ use crate::clock::{SECOND, now};
 use crate::explain;
 use crate::tunnel::Tunnel;
 use crate::vici::Message;
-use karez_engine::{Code, ConnectionId, DpdAction, Reason, TunnelState};
+use karez_engine::{Code, ConnectionId, DpdAction, Reason, Standing, TunnelState};
 
 /// After so many sendings (9.5 seconds with charon's settings here) a peer that was never heard counts as unreachable.
 const ENOUGH: u32 = 4;
@@ -74,6 +74,8 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
     let peer = tunnel.peer.or(finding.peer);
     let status = tunnel.record.status();
     let (has_ike, is_up) = (status.ike.is_some(), !status.children.is_empty());
+    // An attempt from before it was left to the peer says nothing about a peer that has not begun.
+    let begins = tunnel.standing == Standing::Begins;
     match &finding.what {
         What::Begun { by_peer } => {
             let who = peer.map_or_else(|| "the peer".to_owned(), |peer| peer.to_string());
@@ -84,7 +86,7 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
             tunnel.record.retransmit(*times, now);
             tunnel.sent_again_at = now;
             match peer {
-                Some(peer) if !has_ike && *times >= ENOUGH => {
+                Some(peer) if !has_ike && begins && *times >= ENOUGH => {
                     tunnel.record.failed(explain::unreachable(peer, *times), now);
                     // A host name may lead somewhere else by now.
                     tunnel.resolve_at = tunnel.resolve_at.map(|at| at.min(now));
@@ -102,7 +104,7 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
             tunnel.lost_peer(now);
         }
         What::GivenUp => {
-            if let Some(peer) = peer {
+            if let Some(peer) = peer.filter(|_| begins) {
                 tunnel.record.failed(explain::unreachable(peer, 0), now);
             }
         }

@@ -4,10 +4,11 @@ use super::Router;
 use super::configure::{end, tolerate};
 use crate::blueprint::{is_ours, tunnel_of};
 use crate::clock::{SECOND, now};
+use crate::daemon;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use crate::tunnel::{Step, Tunnel};
 use crate::vici::{Message, Session, ViciError};
-use karez_engine::{Code, ConnectionId, DpdAction, Reason};
+use karez_engine::{Code, ConnectionId, DpdAction, Reason, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -41,7 +42,10 @@ impl Router {
             }
         }
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
-        let sas = if is_whole {
+        if is_whole {
+            daemon::bound_log(&self.setup);
+        }
+        let mut sas = if is_whole {
             all(&mut daemon.session).await?
         } else {
             named(&mut daemon.session, &names).await?
@@ -67,6 +71,13 @@ impl Router {
             steps.extend(tunnel.decide(&own, now).into_iter().map(|step| (Some(id), step)));
             tunnel.pass_overlap(now);
             reload |= tunnel.by_pairs != had_pairs;
+        }
+        if !lost_peers.is_empty()
+            && !is_whole
+            && let Some(daemon) = &mut self.daemon
+        {
+            // Those asked for by name are not all that a peer has.
+            sas = all(&mut daemon.session).await?;
         }
         for peer in lost_peers {
             let others = sas.iter().filter(|sa| sa.peer == Some(peer) && sa.phase == Phase::Established);
@@ -99,8 +110,13 @@ impl Router {
             steps.extend(
                 sa.children.iter().filter(is_orphan).map(|child| (None, Step::EndChild(child.number))),
             );
-            let needs =
-                |id: &ConnectionId| self.tunnels.get(id).is_some_and(|tunnel| tunnel.uses(&sa.connection));
+            let is_attempt = sa.phase == Phase::Connecting && sa.is_initiator;
+            let needs = |id: &ConnectionId| {
+                self.tunnels.get(id).is_some_and(|tunnel| {
+                    // An attempt of ours is of use to none that waits for its peer.
+                    tunnel.uses(&sa.connection) && !(is_attempt && tunnel.standing == Standing::Waits)
+                })
+            };
             for id in &owners {
                 let is_shared = owners.iter().any(|other| other != id && needs(other));
                 by_tunnel.entry(*id).or_default().push(sa.seen_by(*id, is_shared));

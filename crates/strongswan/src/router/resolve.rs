@@ -65,8 +65,10 @@ impl Router {
         }
         tunnel.peer = Some(first);
         tunnel.blueprint = None;
-        if let Err(error) = self.configure().await {
-            self.lose_daemon(&error.to_string()).await;
+        if self.ask_at.is_none()
+            && let Err(error) = self.configure().await
+        {
+            self.doubt_daemon(&error).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Two IKE SAs for one purpose. charon leaves both to us.
 //!
 //! - One is clearly newer: the peer has lost the older one, or it would not have begun, or have answered, again. The
-//!   older one goes at once, since what is sent through it is lost.
+//!   older one goes after a moment, since what is sent through it is lost.
 //! - Both ends have begun at the same moment: both work, and each costs rekeys for ever. One is ended once both are old
 //!   enough that no rekey is the cause; which one follows from the SPIs, so that both ends choose the same.
 
@@ -16,17 +16,30 @@ const SETTLED: i64 = 5 * SECOND;
 /// What was established so much later was not begun at the same moment, microseconds. charon tells ages in seconds.
 const LATER: i64 = 2 * SECOND;
 
-/// The SAs that are there twice.
+/// How long the end that has begun anew has to end the older one itself, microseconds: it does when its plan has
+/// changed, and then nothing is lost.
+pub(super) const COURTESY: i64 = SECOND / 4;
+
+/// What the peer has lost, or is about to end.
+pub(super) fn outdated(sas: &[&ObservedIke]) -> Vec<Step> {
+    let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established);
+    let is_old =
+        |sa: &&&ObservedIke| alive().any(|other| other.number != sa.number && is_outdated(sa, other));
+    alive().filter(is_old).flat_map(|sa| dropping(sa)).collect()
+}
+
+/// The SAs that are there twice, because both ends have begun.
 pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
     let mut steps = Vec::new();
     let alive: Vec<&&ObservedIke> = sas.iter().filter(|sa| sa.phase == Phase::Established).collect();
     for (index, sa) in alive.iter().enumerate() {
         let others = || alive.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, other)| *other);
         if others().any(|other| is_outdated(sa, other)) {
-            steps.extend(dropping(sa));
             continue;
         }
-        if others().any(|other| is_same_purpose(sa, other, |child| settled(child, now)) && outranks(other, sa)) {
+        if others()
+            .any(|other| is_same_purpose(sa, other, |child| settled(child, now)) && outranks(other, sa))
+        {
             steps.extend(super::ending(sa));
             continue;
         }
@@ -70,7 +83,8 @@ fn is_same_purpose<'a>(
     counts: impl Fn(&'a ObservedChild) -> Option<&'a ChildSa>,
 ) -> bool {
     let has_twin = |child: &'a ObservedChild| {
-        let twin = |shown| other.children.iter().filter_map(&counts).any(|twin| has_same_selectors(shown, twin));
+        let twin =
+            |shown| other.children.iter().filter_map(&counts).any(|twin| has_same_selectors(shown, twin));
         counts(child).is_some_and(twin)
     };
     one.connection == other.connection && !one.children.is_empty() && one.children.iter().all(has_twin)

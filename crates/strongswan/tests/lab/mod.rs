@@ -140,10 +140,15 @@ pub fn received(ping: &str) -> u32 {
 }
 
 pub fn ip(arguments: &[&str]) {
+    said_by_ip(arguments);
+}
+
+pub fn said_by_ip(arguments: &[&str]) -> String {
     let output = Command::new("ip").args(arguments).output().expect("the package iproute2 is installed");
     assert!(
         output.status.success(),
         "ip {arguments:?} (as root?): {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
