@@ -106,7 +106,11 @@ pub fn measure(karez: &Path, numbers: &[usize], edits: usize) -> Result<Vec<Crow
         let idle = bench.idle()?;
         let edits = vec![
             bench.edit("psk", idle, |number| json!({"psk": format!("another key {number}")}))?,
-            bench.edit("dpd", idle, |number| json!({"dpd": {"interval": 10 + number % 20, "timeout": 100}}))?,
+            bench.edit(
+                "dpd",
+                idle,
+                |number| json!({"dpd": {"interval": 10 + number % 20, "timeout": 100}}),
+            )?,
             bench.edit("mtu", idle, |number| json!({"mtu": 1300 + number % 200}))?,
         ];
         crowds.push(Crowd { connections: number, creation, edits, idle, memory: of(&end.cloud, &sites)? });

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_share_is_not_taken_for_that_of_dirty_pages() {
-        let text = "55d0-7ffe ---p 00000000 00:00 0 [rollup]\nRss:   1024 kB\nPss_Dirty:  1 kB\nPss:    512 kB\n";
+        let text =
+            "55d0-7ffe ---p 00000000 00:00 0 [rollup]\nRss:   1024 kB\nPss_Dirty:  1 kB\nPss:    512 kB\n";
         assert_eq!(parse(text), Some(Resident { whole: 1024, share: 512 }));
         assert_eq!(parse("Rss: 1 kB\n"), None);
     }

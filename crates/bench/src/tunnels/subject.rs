@@ -59,7 +59,8 @@ pub fn event(client: &Client, connection: &str, kind: &str, word: &str, since: i
     let events = status["events"].as_array().context("a status has no events")?;
     let mut found = None;
     for event in events {
-        let is_meant = event["kind"] == kind && event["message"].as_str().is_some_and(|said| said.contains(word));
+        let is_meant =
+            event["kind"] == kind && event["message"].as_str().is_some_and(|said| said.contains(word));
         let at = microseconds(&event["at"])?;
         if is_meant && at >= since {
             found = found.max(Some(at));

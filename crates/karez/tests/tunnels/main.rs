@@ -7,6 +7,7 @@ mod absent;
 mod admin;
 mod api;
 mod collision;
+mod dbg;
 mod edits;
 mod families;
 mod foreign;
