@@ -119,8 +119,11 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         let mut heartbeat = interval(HEARTBEAT);
         search.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.search(&mut None).await;
+        self.search(None).await;
         loop {
+            if session.as_ref().is_some_and(|end| end.outgoing.is_closed()) {
+                self.hear_out(&mut session).await;
+            }
             let has_session = session.is_some();
             let (incoming, outgoing) = match &mut session {
                 Some(end) => (Some(&mut end.incoming), Some(end.outgoing.clone())),
@@ -131,25 +134,31 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 Some(end) = line.dial(), if !has_session => session = self.begin(end).await,
                 message = receive(incoming) => match message {
                     Some(message) => self.take(message).await,
-                    None => {
-                        if !self.standing.is_replaced {
-                            tracing::warn!("the control plane is away; what runs here goes on");
-                        }
-                        session = None;
-                    }
+                    None => self.hear_out(&mut session).await,
                 },
                 Some(report) = self.reports.recv() => self.note(report),
                 Some(pass) = self.passes.recv() => self.passed(pass),
                 sent = tell(outgoing.as_ref(), &mut self.ledger, &mut self.applied, &self.routers) => {
                     if !sent {
-                        session = None;
+                        self.hear_out(&mut session).await;
                     }
                 }
                 _ = heartbeat.tick(), if has_session => {
-                    say(&mut session, FromAgent::Heartbeat);
+                    say(session.as_ref(), FromAgent::Heartbeat);
                 }
-                _ = search.tick() => self.search(&mut session).await,
+                _ = search.tick() => self.search(session.as_ref()).await,
             }
+        }
+    }
+
+    /// The session is over. What was said before counts: it may be why.
+    async fn hear_out(&mut self, session: &mut Option<AgentEnd>) {
+        let Some(mut end) = session.take() else { return };
+        while let Ok(message) = end.incoming.try_recv() {
+            self.take(message).await;
+        }
+        if !self.standing.is_replaced {
+            tracing::warn!("the control plane is away; what runs here goes on");
         }
     }
 
@@ -173,9 +182,8 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         };
         self.ledger.tell_all();
         self.applied.is_told = false;
-        let mut session = Some(end);
-        say(&mut session, FromAgent::Hello(hello));
-        session
+        say(Some(&end), FromAgent::Hello(hello));
+        Some(end)
     }
 
     async fn take(&mut self, message: ToAgent) {
@@ -307,7 +315,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         }
     }
 
-    async fn search(&mut self, session: &mut Option<AgentEnd>) {
+    async fn search(&mut self, session: Option<&AgentEnd>) {
         match self.shop.gateway.found().await {
             // What cannot be said now is found again at the next search.
             Ok(found) if found != self.found => {
@@ -459,16 +467,9 @@ async fn tell(
     true
 }
 
-/// Says something, unless there is nobody to say it to. False when there is no room: what waits there
+/// Says something, unless nobody listens any more. False when there is no room: what waits there
 /// shows that the agent is alive, and a control plane that does not listen must not hold it up.
-fn say(session: &mut Option<AgentEnd>, message: FromAgent) -> bool {
+fn say(session: Option<&AgentEnd>, message: FromAgent) -> bool {
     let Some(end) = session else { return true };
-    match end.outgoing.try_send(message) {
-        Ok(()) => true,
-        Err(TrySendError::Full(_)) => false,
-        Err(TrySendError::Closed(_)) => {
-            *session = None;
-            true
-        }
-    }
+    !matches!(end.outgoing.try_send(message), Err(TrySendError::Full(_)))
 }

@@ -23,6 +23,12 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(read_stat(pid)?.own)
 }
 
+/// User and system time that a process has used, with that of its children that have ended.
+pub fn cpu_time_with_ended(pid: u32) -> Result<Duration> {
+    let stat = read_stat(pid)?;
+    Ok(stat.own + stat.reaped)
+}
+
 /// User and system time of a process, of its living children, and of those that have ended.
 /// A child that ends in between moves from the second to the third and is not lost.
 pub fn cpu_time_of_family(parent: u32) -> Result<Duration> {

@@ -12,11 +12,15 @@ use serde_json::{Value, json};
 use super::memory::{Memory, of};
 use super::subject::{Cpu, between, event, is_synced, now, synced, until};
 use super::wanted::{Policies, response_only};
+use crate::statistics::median;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Between two edits whose processor time is taken.
-const PACE: Duration = Duration::from_millis(100);
+/// How long processor time is taken while nothing is asked for.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Between two edits whose processor time is taken, as many times as one takes: each is done before the next.
+const PACE: u32 = 3;
 
 /// A router with so many connections.
 pub struct Crowd {
@@ -24,7 +28,7 @@ pub struct Crowd {
     /// How long it took to create those that were not there before, until the agent had them all.
     pub creation: Duration,
     pub edits: Vec<Edits>,
-    /// Processor time while nothing was asked for, as long as for the edits.
+    /// Processor time of a second in which nothing is asked for.
     pub idle: Cpu,
     pub memory: Memory,
 }
@@ -111,7 +115,13 @@ pub fn measure(karez: &Path, numbers: &[usize], edits: usize) -> Result<Vec<Crow
                 idle,
                 |number| json!({"dpd": {"interval": 10 + number % 20, "timeout": 100}}),
             )?,
-            bench.edit("mtu", idle, |number| json!({"mtu": 1300 + number % 200}))?,
+            // Each gives TCP another size of segments, which AES fills by the block.
+            bench.edit("mtu", idle, |number| json!({"mtu": 1200 + 16 * (number % 16)}))?,
+            bench.edit(
+                "peer_cidrs",
+                idle,
+                |number| json!({"peer_cidrs": [format!("10.127.{}.0/24", number % 250)]}),
+            )?,
         ];
         crowds.push(Crowd { connections: number, creation, edits, idle, memory: of(&end.cloud, &sites)? });
     }
@@ -128,13 +138,11 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// What is used while nothing is asked for, in the time that the edits take.
+    /// What is used in a second while nothing is asked for.
     fn idle(&self) -> Result<Cpu> {
         let before = Cpu::now(&self.end.cloud, self.sites)?;
-        for _ in 0..self.edits {
-            thread::sleep(PACE);
-        }
-        Ok(Cpu::now(&self.end.cloud, self.sites)?.since(before))
+        thread::sleep(IDLE);
+        Ok(Cpu::now(&self.end.cloud, self.sites)?.since(before).scaled(1.0 / IDLE.as_secs_f64()))
     }
 
     fn edit(&self, what: &'static str, idle: Cpu, body: impl Fn(usize) -> Value) -> Result<Edits> {
@@ -150,15 +158,15 @@ impl Bench<'_> {
             taken.push(between(sent, at));
         }
         // Once more without anybody who looks, which would cost more than what is measured.
-        let before = Cpu::now(&self.end.cloud, self.sites)?;
+        let pace = median(&applied) * PACE;
+        let (begun, before) = (Instant::now(), Cpu::now(&self.end.cloud, self.sites)?);
         for number in 0..self.edits {
-            let next = Instant::now() + PACE;
+            let next = Instant::now() + pace;
             self.client.update(Kind::Connection, self.edited, body(self.edits + number))?;
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
-        let together = Cpu::now(&self.end.cloud, self.sites)?.since(before).since(idle);
-        let each = |together: Duration| together / u32::try_from(self.edits).unwrap_or(u32::MAX);
-        let cpu = Cpu { karez: each(together.karez), daemons: each(together.daemons) };
+        let together = Cpu::now(&self.end.cloud, self.sites)?.since(before);
+        let cpu = together.since(idle.scaled(begun.elapsed().as_secs_f64())).scaled(1.0 / self.edits as f64);
         synced(self.client, LIMIT)?;
         Ok(Edits { what, applied, taken, cpu })
     }

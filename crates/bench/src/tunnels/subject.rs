@@ -86,7 +86,8 @@ pub fn between(from: i64, to: i64) -> Duration {
     Duration::from_micros(u64::try_from(to - from).unwrap_or(0))
 }
 
-/// Processor time of the service with its agent, and of the IKE daemons.
+/// Processor time of the service with its agent (with what it has started and what has ended since, such as `nft`),
+/// and of the IKE daemons.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
     pub karez: Duration,
@@ -95,7 +96,11 @@ pub struct Cpu {
 
 impl Cpu {
     pub fn now(cloud: &Cloud, sites: &[Site]) -> Result<Self> {
-        Ok(Self { karez: process::cpu_time(cloud.pid())?, daemons: daemons_cpu(sites)? })
+        Ok(Self { karez: process::cpu_time_with_ended(cloud.pid())?, daemons: daemons_cpu(sites)? })
+    }
+
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { karez: self.karez.mul_f64(factor), daemons: self.daemons.mul_f64(factor) }
     }
 
     pub fn since(self, before: Self) -> Self {

@@ -2,16 +2,19 @@
 //! moves to another address takes its tunnels with it.
 
 use crate::stage::TwoClouds;
-use crate::told::{SOON, all_whole, in_clear, is_whole, reaches, says, shows};
+use crate::told::{SOON, in_clear, is_whole, reaches, says, settled, shows};
 use anyhow::{Result, ensure};
 use karez_scene::{Kind, Status, Wish, wait};
 use serde_json::json;
+
+type Switch<'a> = &'a dyn Fn(bool) -> Result<(), karez_scene::Error>;
 
 #[test]
 fn what_is_switched_off_is_down_in_silence_and_comes_back() -> Result<()> {
     let clouds = TwoClouds::build("switch")?;
     let (one, two) = (&clouds.one, &clouds.two);
-    let (left, right) = clouds.connected(&Wish::modern())?;
+    let (left, right) = clouds.connect(&Wish::modern())?;
+    settled(&left, &right)?;
     let client = one.cloud.client();
     let there = two.host.addresses()[0];
     let of_connection = |is_up: bool| left.edit(json!({"admin_state_up": is_up}));
@@ -20,7 +23,7 @@ fn what_is_switched_off_is_down_in_silence_and_comes_back() -> Result<()> {
     let of_router = |is_up: bool| {
         client.update(Kind::Router, one.site.router(), json!({"admin_state_up": is_up})).map(drop)
     };
-    let switches: [(&str, &dyn Fn(bool) -> Result<(), karez_scene::Error>); 3] =
+    let switches: [(&str, Switch<'_>); 3] =
         [("connection", &of_connection), ("service", &of_service), ("router", &of_router)];
     for (what, switch) in switches {
         reaches(&one.host, there)?;
@@ -42,7 +45,7 @@ fn what_is_switched_off_is_down_in_silence_and_comes_back() -> Result<()> {
         ensure!(clear.is_empty(), "{what}: {clear:?}");
 
         switch(true)?;
-        all_whole(&[&left, &right])?;
+        settled(&left, &right)?;
         becomes(client, &one.service, "ACTIVE")?;
         reaches(&one.host, there)?;
         reaches(&two.host, one.host.addresses()[0])?;
@@ -55,7 +58,8 @@ fn what_is_switched_off_is_down_in_silence_and_comes_back() -> Result<()> {
 fn a_router_that_gets_another_address_takes_its_tunnel_there() -> Result<()> {
     let clouds = TwoClouds::build("moves")?;
     let (one, two) = (&clouds.one, &clouds.two);
-    let (left, right) = clouds.connected(&Wish::modern())?;
+    let (left, right) = clouds.connect(&Wish::modern())?;
+    settled(&left, &right)?;
     let client = one.cloud.client();
     let router = client.show(Kind::Router, one.site.router())?;
     let mut gateway = router["external_gateway_info"].clone();
@@ -73,6 +77,7 @@ fn a_router_that_gets_another_address_takes_its_tunnel_there() -> Result<()> {
         };
         shows(connection, "up with the new address", has_moved)?;
     }
+    settled(&left, &right)?;
     let capture = one.cloud.capture()?;
     reaches(&one.host, two.host.addresses()[0])?;
     reaches(&two.host, one.host.addresses()[0])?;

@@ -7,7 +7,6 @@ mod absent;
 mod admin;
 mod api;
 mod collision;
-mod dbg;
 mod edits;
 mod families;
 mod foreign;

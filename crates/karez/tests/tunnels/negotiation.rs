@@ -1,7 +1,7 @@
 //! Every way to agree on keys that the API offers.
 
 use crate::stage::TwoClouds;
-use crate::told::{all_whole, in_clear, mirrored, reaches, says, shows};
+use crate::told::{all_whole, in_clear, reaches, says, settled, shows};
 use anyhow::{Result, ensure};
 use karez_scene::{Status, Wish, random_key};
 use serde_json::json;
@@ -82,7 +82,7 @@ fn two_ends_that_begin_at_once_reach_each_other_and_keep_one_tunnel() -> Result<
     all_whole(&[&left, &right])?;
     reaches(&clouds.one.host, clouds.two.host.addresses()[0])?;
     reaches(&clouds.two.host, clouds.one.host.addresses()[0])?;
-    mirrored(&left, &right)?;
+    settled(&left, &right)?;
     reaches(&clouds.one.host, clouds.two.host.addresses()[0])?;
     clouds.ground.succeeded();
     Ok(())
@@ -106,7 +106,7 @@ fn agree(name: &str, wish: &Wish, exchange: &str) -> Result<[Status; 2]> {
     ensure!(words.contains(exchange), "{words}");
 
     // While both have begun there are two of each; then one goes.
-    let (one, two) = mirrored(&left, &right)?;
+    let (one, two) = settled(&left, &right)?;
     let suites = |status: &Status| [status.0["ike"]["suite"].clone(), status.children()[0]["suite"].clone()];
     ensure!(suites(&one) == suites(&two), "{:?} and {:?}", suites(&one), suites(&two));
     clouds.ground.succeeded();

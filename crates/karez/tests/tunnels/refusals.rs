@@ -1,7 +1,7 @@
 //! What is wrong is said at both ends, with what it is concluded from; and what is mended comes up by itself.
 
 use crate::stage::TwoClouds;
-use crate::told::{all_whole, is_nowhere, reaches, says, shows};
+use crate::told::{is_nowhere, reaches, says, settled, shows};
 use anyhow::{Context, Result, ensure};
 use karez_scene::{Connection, Peer, Status, Wish, random_key};
 use serde_json::{Value as Json, json};
@@ -215,7 +215,7 @@ fn proposals(clouds: &TwoClouds, wish: &Wish, other: &Wish, phase: &str) -> Resu
 
 /// Both are up by themselves, and what they are for works.
 fn mended(clouds: &TwoClouds, left: &Connection, right: &Connection) -> Result<()> {
-    all_whole(&[left, right])?;
+    settled(left, right)?;
     ensure!(left.show()?["status_reason"].is_null() && left.show()?["status_detail"].is_null());
     reaches(&clouds.one.host, clouds.two.host.addresses()[0])?;
     reaches(&clouds.two.host, clouds.one.host.addresses()[0])
