@@ -13,6 +13,7 @@
 //!   translation until it is forgotten: see [`crate::conntrack`].
 //! - Elements of a concatenated interval set must not overlap; [`Pairs`] sees to that.
 
+mod ask;
 mod encode;
 mod expression;
 mod live;

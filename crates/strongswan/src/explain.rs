@@ -34,7 +34,7 @@ pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Op
         What::AuthenticationRefused => authentication_refused(plan, &at),
         What::Identity { said, wished } => identity(plan, said, wished.as_deref(), &at),
         What::Unconfirmed => return unconfirmed(plan, &at),
-        What::OtherVersion { exchange } => other_version(plan, exchange, &at),
+        What::OtherVersion { exchange } => return other_version(plan, exchange, &at),
         What::OtherExchange => other_exchange(plan, &at),
         What::RekeyFailed => Reason::new(Code::RekeyFailed, "A child SA could not be renewed; trying again."),
         What::Local(text) => local(text),
@@ -190,16 +190,20 @@ fn identity(plan: &TunnelPlan, said: &str, wished: Option<&str>, at: &str) -> Re
     Reason::new(Code::IdentityMismatch, message).with("ours", plan.peer_id.to_string()).with("theirs", said)
 }
 
-fn other_version(plan: &TunnelPlan, exchange: &str, at: &str) -> Reason {
-    let theirs = match exchange {
-        "ID_PROT" => "IKEv1 in main mode",
-        "AGGRESSIVE" => "IKEv1 in aggressive mode",
-        _ => "IKEv2",
+/// A peer of the same version has come before the daemon was told of the tunnel, and will come again.
+fn other_version(plan: &TunnelPlan, exchange: &str, at: &str) -> Option<Reason> {
+    let (theirs, is_v2) = match exchange {
+        "ID_PROT" => ("IKEv1 in main mode", false),
+        "AGGRESSIVE" => ("IKEv1 in aggressive mode", false),
+        _ => ("IKEv2", true),
     };
+    if is_v2 == (plan.ike.version == IkeVersion::V2) {
+        return None;
+    }
     let ours = version(plan);
     let message =
         format!("{} speaks {theirs}, and we {ours}. Set the same version on both sides.", capital(at));
-    Reason::new(Code::VersionMismatch, message).with("ours", ours).with("theirs", theirs)
+    Some(Reason::new(Code::VersionMismatch, message).with("ours", ours).with("theirs", theirs))
 }
 
 fn other_exchange(plan: &TunnelPlan, at: &str) -> Reason {

@@ -10,7 +10,7 @@ use crate::clock::SECOND;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Record, Standing, TunnelPlan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// How long SAs of an older plan may carry traffic while those of the new one are negotiated, microseconds.
@@ -57,8 +57,8 @@ pub(crate) struct Tunnel {
     drop_at: Option<i64>,
     /// Whether the peer was lost and is, by the plan, to begin again itself.
     pub(crate) is_left_to_peer: bool,
-    /// When the peer, which does not answer, counts as dead.
-    pub(crate) dead_at: Option<i64>,
+    /// The daemon's numbers of IKE SAs whose peer does not answer, and when it counts as dead for each.
+    pub(crate) dead_at: BTreeMap<u32, i64>,
     /// When the daemon last said that it had to send something again.
     pub(crate) sent_again_at: i64,
     /// The peer has deleted something; what it was shows at the next look.
@@ -83,7 +83,7 @@ impl Tunnel {
             overtaken: None,
             drop_at: None,
             is_left_to_peer: false,
-            dead_at: None,
+            dead_at: BTreeMap::new(),
             sent_again_at: 0,
             parting: None,
             resolve_at: None,
@@ -312,7 +312,6 @@ impl Tunnel {
     /// The peer is dead. Whether we begin again is for the plan to say.
     pub(crate) fn lost_peer(&mut self, now: i64) {
         self.is_left_to_peer = self.plan.dpd.action == DpdAction::Clear;
-        self.dead_at = None;
         self.backoff.reset(now);
     }
 
@@ -324,7 +323,8 @@ impl Tunnel {
         };
         let overlap = (self.overlap_until != 0).then_some(self.overlap_until);
         let overtaken = self.overtaken.as_ref().map(|(_, at)| *at);
-        [attempt, overlap, overtaken, self.drop_at, self.dead_at, self.resolve_at, self.record.deadline()]
+        let dead = self.dead_at.values().copied().min();
+        [attempt, overlap, overtaken, self.drop_at, dead, self.resolve_at, self.record.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Table;
+use super::ask::has_chain;
 use crate::{Error, Namespace};
 
 /// What a counter has counted since its table was last replaced.
@@ -22,8 +23,7 @@ pub struct Count {
 
 impl Table {
     /// Makes the namespace have exactly this table under its name, in one transaction: no packet meets half of it, or
-    /// none. Does nothing, and leaves counters alone, when this very table is there already; then one `nft` was run,
-    /// else two.
+    /// none. Does nothing, and leaves counters alone, when this very table is there already.
     ///
     /// # Errors
     ///
@@ -34,7 +34,8 @@ impl Table {
             self.transaction().map_err(|error| refused(namespace, &operation, &error.to_string()))?;
         let table = self.name().to_owned();
         let changed = namespace.run_async(move || {
-            if list(&["chain", "inet", &table, &transaction.mark]).is_ok() {
+            // Where the kernel gives no answer, `nft` says why.
+            if has_chain(&table, &transaction.mark).unwrap_or(false) {
                 return Ok(false);
             }
             apply_ruleset_raw(&transaction.json, DEFAULT_NFT, DEFAULT_ARGS).map(|_| true)

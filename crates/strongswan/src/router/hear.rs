@@ -93,8 +93,8 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
                 }
                 _ => {}
             }
-            if has_ike && *times == 2 {
-                watch(tunnel, now);
+            if let Some(number) = finding.number.filter(|_| has_ike && *times == 2) {
+                watch(tunnel, number, now);
             }
         }
         What::GivenUp if has_ike || has_just_fallen(tunnel, now) => {
@@ -141,12 +141,12 @@ fn note(tunnel: &mut Tunnel, reason: Reason, is_up: bool, now: i64) {
     tunnel.record.failed(reason, now);
 }
 
-/// The peer did not answer at once: when it counts as dead, by the plan. It was asked after an interval of silence,
+/// The peer did not answer at once on this IKE SA: when it counts as dead, by the plan. It was asked after an interval of silence,
 /// and one pause ago.
-fn watch(tunnel: &mut Tunnel, now: i64) {
+fn watch(tunnel: &mut Tunnel, number: u32, now: i64) {
     let (interval, timeout) =
         (i64::from(tunnel.plan.dpd.interval) * SECOND, i64::from(tunnel.plan.dpd.timeout) * SECOND);
     if tunnel.plan.dpd.action != DpdAction::Disabled && timeout > 0 {
-        tunnel.dead_at = Some((now - FIRST_PAUSE - interval + timeout).max(now + SECOND));
+        tunnel.dead_at.insert(number, (now - FIRST_PAUSE - interval + timeout).max(now + SECOND));
     }
 }

@@ -64,8 +64,9 @@ impl Router {
             tunnel.known = own.iter().map(|sa| sa.connection.clone()).collect();
             let had_pairs = tunnel.by_pairs;
             tunnel.observe(&own, now);
-            if let Some(number) = dead(tunnel, &own, now) {
-                steps.push((Some(id), Step::DropIke(number)));
+            let dead = dead(tunnel, &own, now);
+            if !dead.is_empty() {
+                steps.extend(dead.into_iter().map(|number| (Some(id), Step::DropIke(number))));
                 lost_peers.extend(peer_to_restart(tunnel));
             }
             steps.extend(tunnel.decide(&own, now).into_iter().map(|step| (Some(id), step)));
@@ -161,22 +162,26 @@ impl Router {
     }
 }
 
-/// Whether the peer counts as dead by the plan's own timeout. charon's patience is the same for all connections of a
-/// daemon; so when it has to send something again, a time is set, and when that comes and it still sends, we end it.
-fn dead(tunnel: &mut Tunnel, sas: &[&ObservedIke], now: i64) -> Option<u32> {
-    if now < tunnel.dead_at? {
-        return None;
-    }
-    tunnel.dead_at = None;
+/// The IKE SAs whose peer counts as dead by the plan's own timeout. charon's patience is the same for all connections of
+/// a daemon; so when it has to send something again, a time is set, and when that comes and it still sends, we end it.
+/// Each IKE SA has a time of its own: of two with one peer, one may be known there and the other not.
+fn dead(tunnel: &mut Tunnel, sas: &[&ObservedIke], now: i64) -> Vec<u32> {
+    let due: BTreeSet<u32> =
+        tunnel.dead_at.iter().filter(|(_, at)| now >= **at).map(|(number, _)| *number).collect();
+    tunnel.dead_at.retain(|_, at| now < *at);
+    let is_sending = now - tunnel.sent_again_at < STILL_SENDING;
     let is_silent = |sa: &&&ObservedIke| {
-        sa.phase == Phase::Established && !sa.tasks.is_empty() && now - tunnel.sent_again_at < STILL_SENDING
+        sa.phase == Phase::Established && !sa.tasks.is_empty() && due.contains(&sa.number)
     };
-    let silent = sas.iter().find(is_silent)?;
+    let silent: Vec<u32> = sas.iter().filter(is_silent).filter(|_| is_sending).map(|sa| sa.number).collect();
+    if silent.is_empty() {
+        return silent;
+    }
     let message =
         format!("Dead peer detection: the peer has not answered for {} seconds.", tunnel.plan.dpd.timeout);
     tunnel.record.failed(Reason::new(Code::PeerLost, message), now);
     tunnel.lost_peer(now);
-    Some(silent.number)
+    silent
 }
 
 fn peer_to_restart(tunnel: &Tunnel) -> Option<IpAddr> {
