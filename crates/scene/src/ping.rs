@@ -39,6 +39,18 @@ impl Pings {
         parse(&text).ok_or_else(|| Error::Unexpected(format!("ping did not do its work: {words}")))
     }
 
+    /// Without the last one, when all but that one were answered.
+    pub(crate) fn without_undecided_last(mut self) -> Self {
+        if self.received > 0
+            && self.received + 1 == self.sent
+            && self.lost.last().is_some_and(|lost| lost.number == self.sent)
+        {
+            self.sent = self.received;
+            self.lost.clear();
+        }
+        self
+    }
+
     /// Whether every one was answered, and there was one at all.
     #[must_use]
     pub fn all_answered(&self) -> bool {

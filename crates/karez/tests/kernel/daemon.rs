@@ -2,7 +2,7 @@
 
 use crate::router::Inside;
 use crate::stage::{Stage, UP};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use karez_scene::{Connection, Wish, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn after_the_death_of_the_daemon_the_tunnel_comes_back_and_nothing_old_stays_in_
 
 fn kill_daemon(stage: &Stage) -> Result<()> {
     for process in stage.one.site.processes() {
-        kill_process(Pid::from_raw(process).expect("a process"), Signal::KILL)?;
+        kill_process(Pid::from_raw(process).context("process 0")?, Signal::KILL)?;
     }
     Ok(())
 }

@@ -39,6 +39,20 @@ fn an_output_that_was_cut_off_is_none() {
 }
 
 #[test]
+fn the_last_one_alone_may_be_on_its_way_and_any_other_is_lost() {
+    let pings = |received: u32, lost: &[u32]| Pings {
+        sent: 10,
+        received,
+        lost: lost.iter().map(|number| Lost { number: *number, at: Duration::ZERO }).collect(),
+        median: None,
+    };
+    assert_eq!(pings(9, &[10]).without_undecided_last().sent, 9);
+    assert!(pings(9, &[10]).without_undecided_last().all_answered());
+    assert!(!pings(9, &[4]).without_undecided_last().all_answered());
+    assert!(!pings(8, &[9, 10]).without_undecided_last().all_answered());
+}
+
+#[test]
 fn numbers_go_on_after_65535() {
     assert_eq!(unwrapped(65535, 65534), 65535);
     assert_eq!(unwrapped(0, 65535), 65536);
