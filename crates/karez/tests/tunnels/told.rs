@@ -103,8 +103,10 @@ pub fn selectors(status: &Status) -> Vec<String> {
     pairs
 }
 
-/// Pings through a tunnel that is up: not one may get lost.
+/// Pings through a tunnel that is up. The end that answers is up before the last message has come to the one that has
+/// begun; from the first ping that comes back on, not one may get lost.
 pub fn reaches(host: &Host, address: IpAddr) -> Result<()> {
+    host.reaches(address, SOON)?;
     let pings = host.ping(address, 10)?;
     let lost: Vec<u32> = pings.lost.iter().map(|lost| lost.number).collect();
     ensure!(lost.is_empty(), "{} to {address}: {}, not {lost:?}", host.namespace_name(), pings.summary());
