@@ -29,6 +29,8 @@ pub(crate) struct Finding {
 pub(crate) enum What {
     /// A negotiation was begun, by us or by the peer.
     Begun { by_peer: bool },
+    /// An IKE SA is up, by negotiation or by renewal.
+    Established,
     /// A message was sent again; so often so far, the first time counted.
     Sent(u32),
     /// The peer has not answered to anything, and we do not send again.
@@ -158,6 +160,9 @@ impl Context {
                 || has(" is initiating a Aggressive Mode") =>
             {
                 What::Begun { by_peer: true }
+            }
+            _ if starts("IKE_SA ") && (has(" established between ") || has(" rekeyed between ")) => {
+                What::Established
             }
             // Only the answer in aggressive mode is sent again: a peer that does not like it mostly stays silent.
             _ if starts("sending retransmit ") && has(" of response ") => What::Unconfirmed,

@@ -9,6 +9,7 @@
 //!   only place where charon says why (`classify`).
 //! - What is begun and when is decided here (`tunnel`); the daemon's own start, close and dead-peer actions are off.
 
+mod births;
 mod blueprint;
 mod classify;
 mod clock;

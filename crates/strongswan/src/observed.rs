@@ -6,6 +6,7 @@ use crate::suite::transform;
 use crate::vici::Message;
 use ipnet::IpNet;
 use karez_engine::{ChildSa, ConnectionId, IkeSa, Traffic};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// An IKE SA with its child SAs.
@@ -16,9 +17,13 @@ pub(crate) struct ObservedIke {
     /// The connection that it was made from; empty for one that a peer has begun and not finished.
     pub(crate) connection: String,
     pub(crate) phase: Phase,
+    /// Whether another one has taken its place, and what it carried.
+    pub(crate) is_renewed: bool,
     pub(crate) is_initiator: bool,
     /// Whether the other end has answered at all; from then on it may count the IKE SA as established before we do.
     pub(crate) is_answered: bool,
+    /// The numbers of those that were up when it was begun; none when that is not known.
+    pub(crate) up_before: Option<BTreeSet<u32>>,
     /// Whether other tunnels use it too, so that it is not one tunnel's to end.
     pub(crate) is_shared: bool,
     /// Whether child SAs of other tunnels are installed in it.
@@ -75,8 +80,10 @@ impl ObservedIke {
             number: ike.number("uniqueid")?,
             connection: if connection == "(unnamed)" { String::new() } else { connection.to_owned() },
             phase,
+            is_renewed: ike.get("state") == Some("REKEYED"),
             is_initiator: ike.is_yes("initiator"),
             is_answered: ike.get("responder-spi").is_some_and(|spi| spi.bytes().any(|digit| digit != b'0')),
+            up_before: None,
             is_shared: false,
             carries_others: false,
             peer: ike.number("remote-host"),
@@ -88,6 +95,23 @@ impl ObservedIke {
 }
 
 impl ObservedIke {
+    /// Whether it is there to be ended, and its peer then knows. An attempt of ours that the peer has answered may be
+    /// established there already; charon would not tell it of the end of one that is not so here, and the peer would
+    /// send into nowhere. It is let be until it is up or has failed.
+    pub(crate) fn can_be_ended(&self) -> bool {
+        match self.phase {
+            Phase::Established => true,
+            Phase::Connecting => !self.is_initiator || !self.is_answered,
+            Phase::Ending => false,
+        }
+    }
+
+    /// The child SAs in force. One of IKEv1 that is begun to renew another has that one's child SAs from the beginning.
+    pub(crate) fn installed(&self) -> impl Iterator<Item = &ObservedChild> {
+        let children = if self.phase == Phase::Ending { &[] } else { self.children.as_slice() };
+        children.iter().filter(|child| child.phase == ChildPhase::Installed)
+    }
+
     /// As one tunnel sees it: with its own child SAs alone.
     pub(crate) fn seen_by(&self, tunnel: ConnectionId, is_shared: bool) -> Self {
         let mut seen = self.clone();

@@ -10,6 +10,7 @@ mod look;
 mod resolve;
 
 use crate::Options;
+use crate::births::Births;
 use crate::blueprint::Key;
 use crate::classify::Classifier;
 use crate::clock::{SECOND, now, until};
@@ -79,6 +80,7 @@ pub(crate) fn begin(
         loaded: BTreeMap::new(),
         secrets: BTreeSet::new(),
         classifier: Classifier::default(),
+        births: Births::default(),
         touched: BTreeSet::new(),
         look_at: i64::MAX,
         resolved,
@@ -117,6 +119,7 @@ struct Router {
     /// The names of the keys that the daemon has.
     secrets: BTreeSet<String>,
     classifier: Classifier,
+    births: Births,
     /// Tunnels that something happened to since the last look.
     touched: BTreeSet<ConnectionId>,
     /// When all SAs are looked at.

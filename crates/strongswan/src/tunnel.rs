@@ -16,8 +16,14 @@ use std::net::IpAddr;
 /// How long SAs of an older plan may carry traffic while those of the new one are negotiated, microseconds.
 const OVERLAP: i64 = 10 * SECOND;
 
+/// How much later the end with the higher address begins, microseconds.
+const HESITATION: i64 = SECOND / 12;
+
 /// How long an attempt of ours waits when the peer has begun one at the same time, microseconds.
 const PEER_FIRST: i64 = SECOND;
+
+/// How long child SAs may be on the way from an IKE SA to the one that renews it, microseconds.
+const MOVE: i64 = SECOND / 2;
 
 /// What should be done with the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +59,13 @@ pub(crate) struct Tunnel {
     overlap_until: i64,
     /// The daemon's numbers of attempts of ours that the peer has overtaken, and when they are looked at.
     overtaken: Option<(BTreeSet<u32>, i64)>,
-    /// When SAs are dropped that the peer has replaced and not ended.
-    drop_at: Option<i64>,
+    /// When SAs are ended that the peer has replaced and not ended.
+    outdated_at: Option<i64>,
+    /// Until when child SAs may be on the way from one IKE SA to another.
+    between_until: Option<i64>,
+    /// The daemon's numbers of IKE SAs that we have ended because the peer seems to have lost them, and when it should
+    /// have confirmed that.
+    leaving: BTreeMap<u32, i64>,
     /// Whether the peer was lost and is, by the plan, to begin again itself.
     pub(crate) is_left_to_peer: bool,
     /// The daemon's numbers of IKE SAs whose peer does not answer, and when it counts as dead for each.
@@ -81,7 +92,9 @@ impl Tunnel {
             backoff: Backoff::default(),
             overlap_until: 0,
             overtaken: None,
-            drop_at: None,
+            outdated_at: None,
+            between_until: None,
+            leaving: BTreeMap::new(),
             is_left_to_peer: false,
             dead_at: BTreeMap::new(),
             sent_again_at: 0,
@@ -133,10 +146,10 @@ impl Tunnel {
         self.backoff.reset(now + self.hesitation());
     }
 
-    /// Where two ends begin at the same moment, two IKE SAs come of it, and each end may throw away the other's. So
-    /// the one with the higher address waits a moment; an answer of the peer mostly comes within it.
+    /// Where both ends begin at the same moment, two IKE SAs come of it, which does no harm but takes seconds to clear up.
+    /// So the one with the higher address waits a moment, within which the peer's first message mostly comes.
     fn hesitation(&self) -> i64 {
-        if self.peer.is_some_and(|peer| self.plan.local > peer) { SECOND / 4 } else { 0 }
+        if self.peer.is_some_and(|peer| self.plan.local > peer) { HESITATION } else { 0 }
     }
 
     /// Whether it should be up.
@@ -146,14 +159,16 @@ impl Tunnel {
 
     /// What to do, given the SAs that the daemon has of this tunnel, now.
     pub(crate) fn decide(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let left = self.left(sas, now);
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
             self.overtaken = None;
-            self.drop_at = None;
-            return sas.iter().filter(|sa| sa.phase != Phase::Ending).flat_map(|sa| ending(sa)).collect();
+            self.outdated_at = None;
+            return sas.iter().filter(|sa| sa.can_be_ended()).flat_map(|sa| ending(sa)).collect();
         };
         let current = |sa: &&&ObservedIke| sa.connection == blueprint.connection;
         let needs = self.needs(blueprint, sas);
-        let mut steps = self.homeless(sas);
+        let mut steps = left;
+        steps.extend(self.homeless(sas));
         if needs.is_empty() || now >= self.overlap_until || self.standing == Standing::Waits {
             steps.extend(self.stale(blueprint, sas));
         }
@@ -166,15 +181,15 @@ impl Tunnel {
             return steps;
         }
         self.overtaken = None;
-        self.drop_at = None;
+        self.outdated_at = None;
         if self.standing == Standing::Waits {
             // It was for us to begin before: what nobody has answered is not gone on with.
             let is_ours =
                 |sa: &&&ObservedIke| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared;
-            let open = sas.iter().filter(is_ours).filter(|sa| !sa.is_answered);
+            let open = sas.iter().filter(is_ours).filter(|sa| sa.can_be_ended());
             steps.extend(open.map(|sa| Step::EndIke(sa.number)));
         }
-        self.backoff.ensure(now + SECOND / 4 + self.hesitation());
+        self.backoff.ensure(now + SECOND / 4);
         if self.standing != Standing::Begins || self.is_left_to_peer || !self.backoff.is_due(now) {
             return steps;
         }
@@ -196,21 +211,35 @@ impl Tunnel {
         steps
     }
 
-    /// What the peer has replaced is dropped, unless it is ended in a moment.
+    /// What the peer has replaced is ended, unless it does so itself within a moment.
     fn outdated(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let steps = duplicates::outdated(sas);
-        self.drop_at = match self.drop_at {
+        let due = match self.outdated_at {
             _ if steps.is_empty() => None,
-            None => Some(now + duplicates::COURTESY),
-            Some(at) if now >= at => return steps,
-            waiting => waiting,
+            at => Some(at.unwrap_or(now + duplicates::COURTESY)),
         };
-        Vec::new()
+        self.outdated_at = due.filter(|at| now < *at);
+        if due.is_none() || self.outdated_at.is_some() {
+            return Vec::new();
+        }
+        let ended = steps.iter().filter_map(|step| match step {
+            Step::EndIke(number) => Some(*number),
+            Step::DropIke(_) | Step::EndChild(_) | Step::Begin { .. } => None,
+        });
+        self.leaving.extend(ended.map(|number| (number, now + duplicates::COURTESY)));
+        steps
     }
 
-    /// The peer came first: attempts of ours that it does not answer would only make a second IKE SA. Those that it has
-    /// answered may be established there already, and charon would not tell it of their end, so that the peer would send
-    /// into nowhere; they are let be, and seen to when they are up. What the daemon shows of several IKE SAs is not of
+    /// A peer that has lost an IKE SA does not confirm its end, and nothing is to be waited for.
+    fn left(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let is_there = |number: u32| sas.iter().any(|sa| sa.number == number && sa.phase == Phase::Ending);
+        let due: Vec<u32> =
+            self.leaving.iter().filter(|(_, at)| now >= **at).map(|(number, _)| *number).collect();
+        self.leaving.retain(|_, at| now < *at);
+        due.into_iter().filter(|number| is_there(*number)).map(Step::DropIke).collect()
+    }
+
+    /// The peer came first: attempts of ours that it does not answer would only make a second IKE SA. What the daemon shows of several IKE SAs is not of
     /// one moment, so that a moment has to pass before one counts as not answered.
     fn vain(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let open =
@@ -220,17 +249,15 @@ impl Tunnel {
             self.overtaken = (!numbers.is_empty()).then_some((numbers, now + SECOND));
         }
         let Some((numbers, _)) = self.overtaken.take_if(|(_, at)| now >= *at) else { return Vec::new() };
-        let is_vain = |sa: &&&ObservedIke| numbers.contains(&sa.number) && !sa.is_answered;
+        let is_vain = |sa: &&&ObservedIke| numbers.contains(&sa.number) && sa.can_be_ended();
         open().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect()
     }
 
     /// The children that are wanted and not installed.
     fn needs<'a>(&self, blueprint: &'a Blueprint, sas: &[&ObservedIke]) -> Vec<&'a Child> {
         let installed = || {
-            let alive = sas
-                .iter()
-                .filter(|sa| self.makes_do(blueprint, &sa.connection) && sa.phase == Phase::Established);
-            alive.flat_map(|sa| &sa.children).filter(|child| child.phase == ChildPhase::Installed)
+            let own = sas.iter().filter(|sa| self.makes_do(blueprint, &sa.connection));
+            own.flat_map(|sa| sa.installed())
         };
         if let Some(whole) = blueprint.whole().filter(|_| !self.by_pairs) {
             let is_there = installed().any(|child| child.name == whole.name);
@@ -267,7 +294,7 @@ impl Tunnel {
         let is_new =
             |sa: &&ObservedIke| sa.connection == blueprint.connection && sa.phase == Phase::Established;
         let is_replaced = sas.iter().copied().filter(is_new).any(|sa| sa.children.iter().any(is_installed));
-        for sa in sas.iter().filter(|sa| sa.phase != Phase::Ending) {
+        for sa in sas.iter().filter(|sa| sa.can_be_ended()) {
             let is_kept = !is_replaced && self.makes_do(blueprint, &sa.connection);
             if sa.connection != blueprint.connection && !is_kept {
                 steps.extend(ending(sa));
@@ -286,6 +313,9 @@ impl Tunnel {
     /// Feeds the record with what is installed, and notices when the peer takes only a part of it.
     pub(crate) fn observe(&mut self, sas: &[&ObservedIke], now: i64) {
         let (ike, children) = shown(sas);
+        if self.is_between(sas, &children, now) {
+            return;
+        }
         if children.is_empty() {
             if let Some(reason) = self.parting.take() {
                 self.record.failed(reason, now);
@@ -298,6 +328,16 @@ impl Tunnel {
         if !status.missing.is_empty() && !status.children.is_empty() && now >= self.overlap_until {
             self.fall_back(now);
         }
+    }
+
+    /// Whether the daemon is just moving child SAs from an IKE SA to the one that renews it: what it shows of several IKE
+    /// SAs is not of one moment, so that they may be seen in neither.
+    fn is_between(&mut self, sas: &[&ObservedIke], children: &[ChildSa], now: i64) -> bool {
+        let had_some = !self.record.status().children.is_empty();
+        let until = (children.is_empty() && had_some && sas.iter().any(|sa| sa.is_renewed))
+            .then(|| self.between_until.unwrap_or(now + MOVE));
+        self.between_until = until.filter(|until| now < *until);
+        self.between_until.is_some()
     }
 
     /// The peer does not take all subnets at once: from now on, one pair after the other.
@@ -324,10 +364,21 @@ impl Tunnel {
         let overlap = (self.overlap_until != 0).then_some(self.overlap_until);
         let overtaken = self.overtaken.as_ref().map(|(_, at)| *at);
         let dead = self.dead_at.values().copied().min();
-        [attempt, overlap, overtaken, self.drop_at, dead, self.resolve_at, self.record.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let leaving = self.leaving.values().copied().min();
+        [
+            attempt,
+            overlap,
+            overtaken,
+            self.outdated_at,
+            self.between_until,
+            leaving,
+            dead,
+            self.resolve_at,
+            self.record.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The overlap is over and was seen to.
@@ -370,13 +421,10 @@ fn covers(child: &ChildSa, pair: &Child) -> bool {
 /// The IKE SA and the child SAs to show: of several IKE SAs the one that carries something, and then the newest.
 fn shown(sas: &[&ObservedIke]) -> (Option<IkeSa>, Vec<ChildSa>) {
     let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established);
-    let carries = |sa: &ObservedIke| sa.children.iter().any(|child| child.phase == ChildPhase::Installed);
+    let carries = |sa: &ObservedIke| sa.installed().next().is_some();
     let ike = alive()
         .filter_map(|sa| sa.shown.as_ref().map(|shown| (carries(sa), shown)))
         .max_by_key(|(carries, shown)| (*carries, shown.established_at));
-    let children = alive()
-        .flat_map(|sa| &sa.children)
-        .filter(|child| child.phase == ChildPhase::Installed)
-        .filter_map(|child| child.shown.clone());
+    let children = sas.iter().flat_map(|sa| sa.installed()).filter_map(|child| child.shown.clone());
     (ike.map(|(_, shown)| shown.clone()), children.collect())
 }

@@ -1,6 +1,7 @@
 //! The plan, and what the daemon is told of it.
 
 use super::Router;
+use crate::births::Births;
 use crate::blueprint::{Blueprint, fixed_address, tunnel_of};
 use crate::clock::now;
 use crate::daemon::{self, Daemon, DaemonError};
@@ -92,6 +93,7 @@ impl Router {
         let (mut daemon, message) = self.adopt_or_start(place).await?;
         self.loaded = connections(&mut daemon.session).await?;
         self.secrets = secrets(&mut daemon.session).await?;
+        self.births = Births::default();
         self.daemon = Some(daemon);
         Ok(message)
     }
@@ -105,6 +107,7 @@ impl Router {
         daemon.attach_again(&self.setup).await?;
         self.loaded = connections(&mut daemon.session).await?;
         self.secrets = secrets(&mut daemon.session).await?;
+        self.births = Births::default();
         self.look_at = 0;
         self.configure().await
     }
@@ -287,7 +290,7 @@ impl Router {
             tolerate(session.request("unload-conn", &Message::new().text("name", &name)).await)?;
             self.loaded.remove(&name);
             if users.is_empty() {
-                tolerate(session.request("terminate", &end("ike", &name)).await)?;
+                self.look_at = 0;
             }
             self.touched.extend(users);
         }
@@ -308,7 +311,7 @@ impl Router {
             if sas.is_empty() {
                 return Ok(());
             }
-            for sa in sas.iter().filter(|sa| sa.phase != crate::observed::Phase::Ending) {
+            for sa in sas.iter().filter(|sa| sa.can_be_ended()) {
                 tolerate(session.request("terminate", &end("ike-id", &sa.number.to_string())).await)?;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

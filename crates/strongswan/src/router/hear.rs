@@ -23,6 +23,7 @@ impl Router {
     pub(super) fn hear(&mut self, name: &str, message: &Message) {
         if name == "log" {
             if let Some(finding) = self.classifier.read(message) {
+                self.births.hear(&finding);
                 self.learn(&finding);
             }
             return;
@@ -38,6 +39,10 @@ impl Router {
     }
 
     fn learn(&mut self, finding: &Finding) {
+        if finding.what == What::Established {
+            // An event of its own says so, too.
+            return;
+        }
         let now = now();
         for id in self.concerned(finding) {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {

@@ -52,6 +52,10 @@ impl Router {
         };
         if is_whole {
             self.look_at = now() + self.counters;
+            self.births.look(&sas);
+        }
+        for sa in &mut sas {
+            sa.up_before = self.births.up_before(sa.number).cloned();
         }
         let mut reload = false;
         let (mut by_tunnel, mut steps) = self.attribute(&sas);
@@ -100,7 +104,7 @@ impl Router {
             let carried = sa.children.iter().filter_map(|child| tunnel_of(&child.name));
             let planned = carried.filter(|id| self.tunnels.contains_key(id));
             let owners: BTreeSet<ConnectionId> = self.users(&sa.connection).chain(planned).collect();
-            if owners.is_empty() && sa.phase != Phase::Ending {
+            if owners.is_empty() && sa.can_be_ended() {
                 steps.push((None, Step::EndIke(sa.number)));
                 continue;
             }

@@ -1,9 +1,14 @@
 //! Two IKE SAs for one purpose. charon leaves both to us.
 //!
-//! - One is clearly newer: the peer has lost the older one, or it would not have begun, or have answered, again. The
-//!   older one goes after a moment, since what is sent through it is lost.
-//! - Both ends have begun at the same moment: both work, and each costs rekeys for ever. One is ended once both are old
-//!   enough that no rekey is the cause; which one follows from the SPIs, so that both ends choose the same.
+//! - One was begun while the other was up ([`crate::births`]): whoever began it has lost the older one, or is about to
+//!   end it. The older one is ended after a moment, since what is sent through it may be lost. The peer is told, in case
+//!   that it has it all the same.
+//! - Both ends have begun at once: both work, and each costs rekeys for ever. One is ended once both are old enough that
+//!   no rekey is the cause; which one follows from the SPIs, so that both ends choose the same.
+//!
+//! In IKEv1, charon's responder takes a second IKE SA for the renewal of the first and moves over what the first carries,
+//! so that quick modes of both ends may cross in it. Each end then has both child SAs, and takes the one that came first
+//! for renewed by the other. That is left as it is: both work, and the next renewal leaves one.
 
 use super::Step;
 use crate::clock::SECOND;
@@ -13,7 +18,8 @@ use karez_engine::ChildSa;
 /// What is younger may still be part of a rekey, microseconds.
 const SETTLED: i64 = 5 * SECOND;
 
-/// What was established so much later was not begun at the same moment, microseconds. charon tells ages in seconds.
+/// Where it is not known what was up when: what was established so much later was not begun at the same moment,
+/// microseconds. charon tells ages in seconds.
 const LATER: i64 = 2 * SECOND;
 
 /// How long the end that has begun anew has to end the older one itself, microseconds: it does when its plan has
@@ -25,7 +31,7 @@ pub(super) fn outdated(sas: &[&ObservedIke]) -> Vec<Step> {
     let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established);
     let is_old =
         |sa: &&&ObservedIke| alive().any(|other| other.number != sa.number && is_outdated(sa, other));
-    alive().filter(is_old).flat_map(|sa| dropping(sa)).collect()
+    alive().filter(is_old).flat_map(|sa| replaced(sa)).collect()
 }
 
 /// The SAs that are there twice, because both ends have begun.
@@ -46,7 +52,7 @@ pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let settled: Vec<(&ObservedChild, &ChildSa)> =
             sa.children.iter().filter_map(|child| Some((child, settled(child, now)?))).collect();
         for (child, shown) in &settled {
-            let is_twin = |other: &ChildSa| has_same_selectors(shown, other) && spis(other) > spis(shown);
+            let is_twin = |other: &ChildSa| has_same_selectors(shown, other) && is_kept(other, shown);
             if settled.iter().any(|(_, other)| is_twin(other)) {
                 steps.push(Step::EndChild(child.number));
             }
@@ -59,8 +65,12 @@ pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
 fn is_outdated(one: &ObservedIke, other: &ObservedIke) -> bool {
     let (Some(shown), Some(newer)) = (&one.shown, &other.shown) else { return false };
     let later = newer.established_at - shown.established_at;
-    // Two of one end are never begun at the same moment.
-    let is_later = later >= LATER || later >= 0 && other.number > one.number && is_of_same_end(one, other);
+    let is_later = match &other.up_before {
+        // Two of one end are never begun at the same moment.
+        _ if is_of_same_end(one, other) => later >= 0 && other.number > one.number,
+        Some(up) => up.contains(&one.number),
+        None => later >= LATER,
+    };
     is_later && is_same_purpose(one, other, installed)
 }
 
@@ -68,10 +78,10 @@ const fn is_of_same_end(one: &ObservedIke, other: &ObservedIke) -> bool {
     one.is_initiator == other.is_initiator
 }
 
-/// Drops an IKE SA whose peer has none of it any more, or what it carries of this tunnel.
-fn dropping(sa: &ObservedIke) -> Vec<Step> {
+/// Ends an IKE SA that the peer has replaced, or what it carries of this tunnel.
+fn replaced(sa: &ObservedIke) -> Vec<Step> {
     if !sa.carries_others {
-        return vec![Step::DropIke(sa.number)];
+        return vec![Step::EndIke(sa.number)];
     }
     sa.children.iter().map(|child| Step::EndChild(child.number)).collect()
 }
@@ -105,6 +115,13 @@ fn settled(child: &ObservedChild, now: i64) -> Option<&ChildSa> {
 
 fn has_same_selectors(one: &ChildSa, other: &ChildSa) -> bool {
     one.local_subnets == other.local_subnets && one.peer_subnets == other.peer_subnets
+}
+
+/// Which of two child SAs for the same traffic stays: the newer one, as the other one may be lost to the peer; and of
+/// two that came at once the same at both ends.
+fn is_kept(one: &ChildSa, other: &ChildSa) -> bool {
+    let later = one.installed_at - other.installed_at;
+    later >= LATER || later > -LATER && spis(one) > spis(other)
 }
 
 /// The same for both ends.

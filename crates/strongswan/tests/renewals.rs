@@ -1,0 +1,54 @@
+//! SAs with the shortest lifetime that the API takes are renewed in time: nothing is lost, and nothing is ever down.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod lab;
+
+use karez_engine::{EventKind, IkeMode, IkeVersion, Initiator, TunnelState};
+use lab::{Lab, received, tunnel};
+use std::process::Stdio;
+
+/// Seconds; `model` bounds it.
+const LIFETIME: u32 = 60;
+
+/// One each 50 ms, over more than a lifetime.
+const PINGS: u32 = 1500;
+
+#[tokio::test]
+async fn of_ikev2_lose_nothing() {
+    outlive(IkeVersion::V2).await;
+}
+
+#[tokio::test]
+async fn of_ikev1_lose_nothing() {
+    outlive(IkeVersion::V1(IkeMode::Main)).await;
+}
+
+async fn outlive(version: IkeVersion) {
+    let lab = Lab::new();
+    let (mut a, mut b) = (lab.site("a"), lab.site("b"));
+    let mut plans = [tunnel("a", version), tunnel("b", version)];
+    for plan in &mut plans {
+        (plan.ike.lifetime, plan.child.lifetime) = (LIFETIME, LIFETIME);
+    }
+    plans[1].initiator = Initiator::ResponseOnly;
+    b.apply(&plans[1..]).await;
+    a.apply(&plans[..1]).await;
+    let before = a.wait_up(plans[0].id).await;
+    b.wait_up(plans[1].id).await;
+    let mut ping = lab.ping_command("a", "10.1.0.1", "10.2.0.1", PINGS);
+    let ping = tokio::task::spawn_blocking(move || ping.args(["-i", "0.05"]).stderr(Stdio::null()).output());
+    let said = ping.await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    for (site, plan) in [(&mut a, &plans[0]), (&mut b, &plans[1])] {
+        let status = site.status(plan.id);
+        assert_eq!(status.state, TunnelState::Up, "{}", site.story());
+        let falls = site.events.iter().filter(|(_, event)| event.message.contains("down"));
+        assert_eq!(falls.count(), 0, "{}", site.story());
+        assert!(site.events.iter().any(|(_, event)| event.kind == EventKind::Rekeyed), "{}", site.story());
+    }
+    let after = a.status(plans[0].id);
+    assert_ne!(before.ike.unwrap().initiator_spi, after.ike.unwrap().initiator_spi, "{}", a.story());
+    assert_ne!(before.children[0].spi_in, after.children[0].spi_in, "{}", a.story());
+    assert_eq!(received(&said), PINGS, "{said}\n{}\n{}", a.story(), b.story());
+}
