@@ -17,7 +17,9 @@ use crate::clock::{SECOND, now, until};
 use crate::daemon::{self, Daemon, DaemonError, Setup};
 use crate::tunnel::Tunnel;
 use crate::vici::{Notice, ViciError};
-use karez_engine::{ConnectionId, EngineError, Place, RouterId, TunnelPlan, TunnelReport};
+use karez_engine::{
+    Code, ConnectionId, Datapath, EngineError, Place, Reason, RouterId, TunnelPlan, TunnelReport,
+};
 use resolve::Resolved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -37,8 +39,8 @@ const LONGEST_PAUSE: i64 = 30 * SECOND;
 /// How long peers have to confirm that a tunnel is taken down.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A daemon that has not answered for so long is ended, microseconds. Until then its tunnels may work all the same.
-const GIVEN_UP: i64 = 180 * SECOND;
+/// A daemon that has not answered for so long is ended, microseconds.
+const GIVEN_UP: i64 = 60 * SECOND;
 
 /// A daemon that has run for so long did not die of its start, microseconds.
 const LIVED: i64 = 60 * SECOND;
@@ -260,16 +262,32 @@ impl Router {
         self.look_and_act().await
     }
 
-    /// The daemon did not answer. While its process lives, its tunnels may, too, and it is asked again for some minutes.
+    /// The daemon did not answer. While its process lives, the kernel goes on with its tunnels, and it is asked again for a
+    /// minute. Where the daemon itself encrypts, one that is stuck passes nothing.
     async fn doubt_daemon(&mut self, error: &ViciError) {
         let Some(daemon) = &mut self.daemon else { return };
         let (has_ended, process) = (daemon.has_ended().await, daemon.number());
         let now = now();
-        self.unheard_since.get_or_insert(now);
+        let is_news = self.unheard_since.replace(self.unheard_since.unwrap_or(now)).is_none();
         if has_ended || self.is_given_up() {
             return self.lose_daemon(&error.to_string()).await;
         }
         tracing::warn!(router = %self.id, process, %error, "the daemon does not answer; it is asked again");
+        if is_news {
+            let is_stuck =
+                matches!(error, ViciError::Late { .. }) && self.setup.datapath == Datapath::Userspace;
+            for tunnel in self.tunnels.values_mut() {
+                tunnel
+                    .record
+                    .engine(format!("the IKE daemon does not answer ({error}); asking it again"), now);
+                if is_stuck && tunnel.is_wanted() {
+                    tunnel
+                        .record
+                        .failed(Reason::new(Code::LocalError, "The IKE daemon does not answer."), now);
+                    tunnel.observe(&[], now);
+                }
+            }
+        }
         self.ask_at = Some(now + SECOND);
     }
 

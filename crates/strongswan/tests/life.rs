@@ -144,13 +144,15 @@ async fn a_daemon_that_does_not_answer_for_a_while_keeps_its_tunnels() {
     let late = engine.apply(a.router, &a.place(), &plans).await.unwrap_err();
     assert!(late.to_string().contains("answer"), "{late}");
     signal(process, "-CONT");
+    // Here the daemon is who encrypts.
+    a.wait_code(of_a.id, TunnelState::Down, Code::LocalError).await;
     // The plan comes into force without being told again.
     a.wait(more.id, "an answer of the peer to the second tunnel", |status| {
         status.reason.as_ref().is_some_and(|reason| reason.code == Code::SelectorMismatch)
     })
     .await;
     assert_eq!(processes_in(&a.namespace), [process]);
-    let after = a.status(of_a.id);
+    let after = a.wait_up(of_a.id).await;
     assert_eq!(after.children[0].spi_in, before.children[0].spi_in, "{}", a.story());
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
 }

@@ -129,3 +129,6 @@ fn spis(child: &ChildSa) -> (&str, &str) {
     let (one, other) = (child.spi_in.as_str(), child.spi_out.as_str());
     (one.min(other), one.max(other))
 }
+
+#[cfg(test)]
+mod tests;

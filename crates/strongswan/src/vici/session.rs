@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 /// How long a daemon may think. Loading is microseconds, and an exchange is begun within one key generation; a busy
 /// daemon with hundreds of handshakes under way needs longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Events that wait to be read before the daemon's socket is left alone.
 const BACKLOG: usize = 1024;
