@@ -1,11 +1,13 @@
 //! PostgreSQL: a few threads with a connection each, which take use cases from one queue.
 
+mod bell;
 mod connection;
 mod worker;
 
 use crate::Error;
 use crate::store::Job;
 use crate::tx::Connection;
+use bell::Bell;
 use connection::Remote;
 use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::oneshot;
@@ -17,12 +19,14 @@ const CONNECTIONS: usize = 12;
 
 pub(crate) struct Postgres {
     queue: mpsc::Sender<Queued>,
+    bell: Bell,
 }
 
 impl Postgres {
     pub(crate) fn open(
         url: Zeroizing<String>,
         migrate: impl FnOnce(&mut dyn Connection) -> Result<(), Error>,
+        on_ring: impl Fn() + Send + 'static,
     ) -> Result<Self, Error> {
         let config = connection::configure(&url)?;
         let mut first = Remote::connect(&config)?;
@@ -38,7 +42,12 @@ impl Postgres {
         for number in 0..CONNECTIONS {
             worker::start(number, config.clone(), outage.clone(), Arc::clone(&arrivals), ready.take())?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, bell: Bell::hang(&config, on_ring)? })
+    }
+
+    /// Has the other servers of this database look.
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
     }
 
     pub(crate) async fn read(&self, job: Job) -> Result<(), Error> {

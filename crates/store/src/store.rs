@@ -90,15 +90,18 @@ impl Store {
     /// [`Error::Unavailable`] when the database cannot be reached or was made by a newer Karez.
     pub fn open(options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared { keyring: options.keyring, cache: Cache::new() });
+        let doorbell = watch::Sender::new(0);
         let backend = match options.place {
             Place::Sqlite(path) => {
                 Backend::Sqlite(Arc::new(Sqlite::open(&path, |db| migrate::run(db, now()))?))
             }
             Place::Postgres(url) => {
-                Backend::Postgres(Arc::new(Postgres::open(url, |db| migrate::run(db, now()))?))
+                let rung = doorbell.clone();
+                let migrate = |db: &mut dyn Connection| migrate::run(db, now());
+                Backend::Postgres(Arc::new(Postgres::open(url, migrate, move || ring(&rung))?))
             }
         };
-        Ok(Self { backend, shared, observer: Arc::default(), doorbell: watch::Sender::new(0) })
+        Ok(Self { backend, shared, observer: Arc::default(), doorbell })
     }
 
     /// Refuses to go on without the keys of the secrets that there are.
@@ -117,9 +120,9 @@ impl Store {
         let _ = self.observer.set(observer);
     }
 
-    /// Changes after each commit of this process in which [`Tx::ring`] was called, directly or by a
-    /// bump. Commits of other processes do not ring here, so whoever waits also looks by himself
-    /// from time to time.
+    /// Changes after each commit in which [`Tx::ring`] was called, directly or by a bump: at once for
+    /// those of this process, and within a moment for those of other servers on one PostgreSQL. A
+    /// ring of another server may be lost, so whoever waits also looks by himself from time to time.
     #[must_use]
     pub fn doorbell(&self) -> watch::Receiver<u64> {
         self.doorbell.subscribe()
@@ -184,7 +187,10 @@ impl Store {
         };
         let result = settle(done, &answer);
         if result.is_ok() && has_rung.load(Ordering::Acquire) {
-            self.doorbell.send_modify(|rings| *rings = rings.wrapping_add(1));
+            ring(&self.doorbell);
+            if let Backend::Postgres(postgres) = &self.backend {
+                postgres.ring();
+            }
         }
         self.report(Operation::Write, started);
         result
@@ -221,6 +227,10 @@ impl Store {
             observer(operation, started.elapsed());
         }
     }
+}
+
+fn ring(doorbell: &watch::Sender<u64>) {
+    doorbell.send_modify(|rings| *rings = rings.wrapping_add(1));
 }
 
 type Answer<T, E> = Arc<Mutex<Option<Result<T, E>>>>;

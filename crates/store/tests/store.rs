@@ -4,6 +4,7 @@
 
 mod suite {
     pub mod cache;
+    pub mod doorbell;
     pub mod ground;
     pub mod objects;
     pub mod paging;
@@ -86,4 +87,19 @@ on_both_stores! {
         opening_twice_migrates_once,
         a_newer_schema_is_refused_by_name,
         a_sound_database_has_no_faults;
+}
+
+mod postgresql_alone {
+    use crate::suite::{doorbell, ground::Ground};
+    use karez_testing::StoreKind;
+
+    #[test]
+    fn a_ring_is_heard_by_the_other_servers() {
+        doorbell::a_ring_is_heard_by_the_other_servers(&Ground::new(StoreKind::Postgresql));
+    }
+
+    #[test]
+    fn a_listener_whose_connection_is_cut_listens_again() {
+        doorbell::a_listener_whose_connection_is_cut_listens_again(&Ground::new(StoreKind::Postgresql));
+    }
 }

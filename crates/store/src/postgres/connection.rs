@@ -174,7 +174,7 @@ impl<'a> FromSql<'a> for Datum {
     }
 }
 
-fn failed(error: &postgres::Error) -> Error {
+pub(super) fn failed(error: &postgres::Error) -> Error {
     let message = explain(error);
     let Some(code) = error.code() else {
         return if error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()) {

@@ -20,7 +20,7 @@ impl Ground {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::create(kind, folder.path()).expect("a database");
         let store = open(kind, &database, &folder).expect("a store");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         Self { store, database, kind, folder, runtime }
     }
 
