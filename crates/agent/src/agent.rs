@@ -1,6 +1,7 @@
 //! The agent as a whole: sessions, and one task a router.
 
 use crate::Gateway;
+use crate::clock::now;
 use crate::ledger::Ledger;
 use crate::router::{Pass, Shop, Wanted, work};
 use karez_engine::{ConnectionId, Engine, RouterId, RouterPlan, RouterReport, TunnelReport, TunnelStatus};
@@ -193,7 +194,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 self.standing.epoch = Some(welcome.epoch);
                 self.standing.is_replaced = false;
             }
-            ToAgent::Renewed => {}
+            ToAgent::Renewed { taken } => self.ledger.taken(taken),
             ToAgent::Replaced => self.give_way(),
             ToAgent::Desired(desired) => {
                 self.standing.told_in = self.standing.epoch;
@@ -289,11 +290,16 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
     fn passed(&mut self, pass: Pass) {
         let Some(router) = self.routers.get(&pass.router) else { return };
         let newest = router.plan.as_ref().map(|plan| (plan.generation, plan.revision));
+        if let (Some(severed), Some(plan)) = (&pass.severed, &router.plan) {
+            let should_be_up = plan.tunnels.iter().filter(|tunnel| tunnel.is_up).map(|tunnel| tunnel.id);
+            self.ledger.sever(pass.router, severed, &should_be_up.collect(), now());
+        }
         match pass.plan {
-            Some((generation, _)) => {
+            Some((generation, _)) if pass.is_news => {
                 let report = RouterReport { router: pass.router, generation, trouble: pass.trouble };
                 self.ledger.router(report);
             }
+            Some(_) => {}
             None if pass.trouble.is_none() && newest.is_none() => {
                 self.routers.remove(&pass.router);
                 self.ledger.forget(pass.router);
@@ -453,11 +459,8 @@ async fn tell(
         permit.send(FromAgent::Routers(news));
         return true;
     }
-    let generation = |report: TunnelReport| {
-        let plan = routers.get(&report.router)?.plan.as_ref()?;
-        Some((plan.generation, report))
-    };
-    let news: Vec<_> = ledger.take_tunnels(BATCH).into_iter().filter_map(generation).collect();
+    let generation = |router| Some(routers.get(&router)?.plan.as_ref()?.generation);
+    let news = ledger.take_tunnels(BATCH, generation);
     if !news.is_empty() {
         permit.send(FromAgent::Tunnels(news));
     } else if let Some(revision) = told {

@@ -1,6 +1,7 @@
 //! What every sort of gateway can do, and the sorts that there are.
 
 mod any;
+mod around;
 mod attached;
 mod forwarding;
 mod host;
@@ -8,14 +9,16 @@ mod managed;
 mod names;
 mod observed;
 mod rules;
+mod severed;
 mod tables;
 
 pub use any::AnyGateway;
 pub use attached::{Attached, AttachedOptions, NamespacePattern, NoNamespacePattern};
 pub use host::{Host, HostOptions};
 pub use managed::{Managed, ManagedOptions};
+pub use severed::{Path, Severed, paths};
 
-use crate::Guard;
+use crate::{Guard, Watch};
 use karez_engine::{Datapath, Place, RouterId, RouterPlan};
 use std::future::Future;
 use thiserror::Error;
@@ -55,6 +58,24 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// What the machine refused.
     fn present(&self) -> impl Future<Output = Result<Vec<RouterId>, GatewayError>> + Send;
+
+    /// Listens from now on to what may make a router otherwise than it should be, by whomever: the links, addresses and
+    /// routes where its tunnels end, what it is joined to, its namespace itself. What changes the plan may change that.
+    ///
+    /// # Errors
+    /// What the machine refused.
+    fn watch(&self, plan: &RouterPlan) -> impl Future<Output = Result<Watch, GatewayError>> + Send;
+
+    /// Of these tunnels those that, as the router is now, no packet can leave or come in for, with what is missing. It
+    /// is the complement of the error of [`Gateway::apply`], which may leave tunnels that are up as they are.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn severed(
+        &self,
+        plan: &RouterPlan,
+        paths: &[Path],
+    ) -> impl Future<Output = Result<Severed, GatewayError>> + Send;
 
     /// The routers that somebody else has made on this node and that can be used; none for
     /// gateways that make routers themselves. Sorted.

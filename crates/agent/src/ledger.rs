@@ -1,13 +1,15 @@
 //! What is known of routers and tunnels, and what of it the control plane has not been told yet.
 //!
 //! The control plane may be away for long. Of each tunnel the newest status is kept, and of what has
-//! happened meanwhile the last events; both are sent when it is back.
+//! happened meanwhile the last events; both are sent when it is back. Events are kept until it says that it has taken
+//! them: a session may break with some on their way.
 
-use karez_engine::{ConnectionId, Event, RouterId, RouterReport, TunnelReport, TunnelStatus};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod tunnel;
 
-/// How many events of a tunnel wait for the control plane.
-const EVENTS: usize = 100;
+use crate::Severed;
+use karez_engine::{ConnectionId, RouterId, RouterReport, TunnelReport};
+use std::collections::{BTreeMap, BTreeSet};
+use tunnel::Tunnel;
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -15,34 +17,37 @@ pub(crate) struct Ledger {
     routers: BTreeMap<RouterId, RouterReport>,
     untold_tunnels: BTreeSet<ConnectionId>,
     untold_routers: BTreeSet<RouterId>,
-}
-
-struct Tunnel {
-    router: RouterId,
-    status: TunnelStatus,
-    events: VecDeque<Event>,
+    /// How many reports about tunnels were handed over in this session.
+    handed: u64,
 }
 
 impl Ledger {
     /// Takes over a report of the engine.
     pub(crate) fn tunnel(&mut self, report: TunnelReport) {
         let id = report.status.id;
-        let before = self.tunnels.get(&id).map(|tunnel| tunnel.status.state);
-        if before != Some(report.status.state) {
-            let reason = report.status.reason.as_ref().map(|reason| reason.code.as_str());
-            tracing::info!(connection = %id, router = %report.router, state = ?report.status.state, reason, "tunnel");
-        }
-        let tunnel = self.tunnels.entry(id).or_insert_with(|| Tunnel {
-            router: report.router,
-            status: report.status.clone(),
-            events: VecDeque::new(),
-        });
-        tunnel.router = report.router;
-        tunnel.status = report.status;
-        tunnel.events.extend(report.events);
-        let surplus = tunnel.events.len().saturating_sub(EVENTS);
-        tunnel.events.drain(..surplus);
+        let tunnel = self.tunnels.entry(id).or_insert_with(|| Tunnel::new(id, report.router));
+        tunnel.report(report);
         self.untold_tunnels.insert(id);
+    }
+
+    /// Takes over which tunnels of a router no packet can get through for, of those that should be up; the others are
+    /// as the engine says.
+    pub(crate) fn sever(
+        &mut self,
+        router: RouterId,
+        severed: &Severed,
+        should_be_up: &BTreeSet<ConnectionId>,
+        now: i64,
+    ) {
+        for id in should_be_up.iter().filter(|id| severed.contains_key(id)) {
+            self.tunnels.entry(*id).or_insert_with(|| Tunnel::new(*id, router));
+        }
+        for (id, tunnel) in self.tunnels.iter_mut().filter(|(_, tunnel)| tunnel.router == router) {
+            let trouble = severed.get(id).filter(|_| should_be_up.contains(id));
+            if tunnel.sever(trouble.map(String::as_str), should_be_up.contains(id), now) {
+                self.untold_tunnels.insert(*id);
+            }
+        }
     }
 
     /// Takes over how a router is doing. It is told even when nothing has changed: a service whose
@@ -66,8 +71,10 @@ impl Ledger {
         self.untold_routers.remove(&router);
     }
 
-    /// A new session knows nothing.
+    /// A new session knows nothing, and may know of events that it was not heard to have taken.
     pub(crate) fn tell_all(&mut self) {
+        self.handed = 0;
+        self.tunnels.values_mut().for_each(Tunnel::tell_again);
         self.untold_tunnels = self.tunnels.keys().copied().collect();
         self.untold_routers = self.routers.keys().copied().collect();
     }
@@ -89,17 +96,33 @@ impl Ledger {
         untold.iter().filter_map(|id| self.routers.get(id).cloned()).collect()
     }
 
-    /// Some of the tunnels that have not been told of, and what has happened to them.
-    pub(crate) fn take_tunnels(&mut self, most: usize) -> Vec<TunnelReport> {
+    /// Some of the tunnels that have not been told of, and what has happened to them, each with the generation of its
+    /// router's plan. Those of routers without a plan are left out.
+    pub(crate) fn take_tunnels(
+        &mut self,
+        most: usize,
+        generation: impl Fn(RouterId) -> Option<i64>,
+    ) -> Vec<(i64, TunnelReport)> {
         let mut reports = Vec::new();
         while reports.len() < most
             && let Some(id) = self.untold_tunnels.pop_first()
         {
-            if let Some(tunnel) = self.tunnels.get_mut(&id) {
-                let events = std::mem::take(&mut tunnel.events).into();
-                reports.push(TunnelReport { router: tunnel.router, status: tunnel.status.clone(), events });
+            let Some(tunnel) = self.tunnels.get_mut(&id) else { continue };
+            if let Some(generation) = generation(tunnel.router)
+                && let Some(report) = tunnel.tell(self.handed + 1)
+            {
+                self.handed += 1;
+                reports.push((generation, report));
             }
         }
         reports
     }
+
+    /// So many reports about tunnels of this session have been taken over.
+    pub(crate) fn taken(&mut self, reports: u64) {
+        self.tunnels.values_mut().for_each(|tunnel| tunnel.taken(reports));
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,14 @@
 //! agent that is restarted, a neighbour that is edited leave a router's tunnels alone.
 
 mod agent;
+mod clock;
 pub mod gateway;
 mod guard;
 mod ledger;
 mod router;
+mod watch;
 
 pub use agent::{Agent, Options};
-pub use gateway::{AnyGateway, Gateway, GatewayError};
+pub use gateway::{AnyGateway, Gateway, GatewayError, Path, Severed};
 pub use guard::{Guard, guards};
+pub use watch::Watch;

@@ -1,8 +1,10 @@
 //! One router: what should be against what is.
 
-use crate::{Gateway, guards};
+use crate::gateway::paths;
+use crate::{Gateway, Path, Severed, Watch, guards};
 use karez_engine::{Code, ConnectionId, Engine, Reason, RouterId, RouterPlan, TunnelStatus};
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -23,6 +25,10 @@ pub(crate) struct Pass {
     /// Generation and revision of the plan that was worked on; none when the router was to go.
     pub plan: Option<(i64, i64)>,
     pub trouble: Option<Reason>,
+    /// Whether it is to be told how the router is doing. Somebody else's change that it has outlived is no reason.
+    pub is_news: bool,
+    /// The tunnels that no packet can get through for; none when it cannot be told, or when the router was to go.
+    pub severed: Option<Severed>,
 }
 
 /// What all routers' tasks share.
@@ -41,6 +47,10 @@ pub(crate) struct Shop<E, G> {
 /// The shortest pause after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long changes around a router are let come before it is looked at: with it the passes that somebody else's changes
+/// cause are bounded, as when a full routing table is loaded. A pass of ours is heard too, and causes one more.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// Works on one router until it is gone, as was wanted.
 pub(crate) async fn work<E: Engine, G: Gateway>(
     shop: Arc<Shop<E, G>>,
@@ -49,9 +59,15 @@ pub(crate) async fn work<E: Engine, G: Gateway>(
 ) {
     let mut pause = PAUSE;
     let mut is_troubled = false;
+    let mut last = None;
+    let mut is_disturbed = false;
+    let mut surroundings = Surroundings::default();
     loop {
         let now = wanted.borrow_and_update().clone();
-        let trouble = shop.pass(router, &now).await.err();
+        // Listening comes before looking, so that nothing happens unseen between the two.
+        surroundings.keep_up(&shop.gateway, now.plan.as_ref()).await;
+        let (trouble, severed) = shop.pass(router, &now).await;
+        let was_disturbed = std::mem::take(&mut is_disturbed);
         match &trouble {
             Some(reason) => {
                 tracing::warn!(%router, reason = reason.message, "a router is not as it should be; trying again");
@@ -59,15 +75,23 @@ pub(crate) async fn work<E: Engine, G: Gateway>(
             None if is_troubled => tracing::info!(%router, "the router is as it should be again"),
             None => {}
         }
-        is_troubled = trouble.is_some();
         let plan = now.plan.as_ref().map(|plan| (plan.generation, plan.revision));
+        let is_news = !was_disturbed || is_troubled || trouble.is_some() || plan != last;
+        (is_troubled, last) = (trouble.is_some(), plan);
         let is_done = plan.is_none() && trouble.is_none();
         let wait = if trouble.is_some() { pause } else { shop.look };
         pause = if trouble.is_some() { (pause * 2).min(shop.longest_pause) } else { PAUSE };
-        if shop.passes.send(Pass { router, plan, trouble }).await.is_err() || is_done {
+        if shop.passes.send(Pass { router, plan, trouble, is_news, severed }).await.is_err() || is_done {
             return;
         }
-        if let Ok(Err(_)) = timeout(wait, wanted.changed()).await {
+        let woken = tokio::select! {
+            woken = timeout(wait, wanted.changed()) => woken,
+            () = surroundings.changed() => {
+                is_disturbed = true;
+                timeout(SETTLE, wanted.changed()).await
+            }
+        };
+        if let Ok(Err(_)) = woken {
             return;
         }
         // Changes come in bursts: a status with each child, a plan with each edit.
@@ -75,21 +99,81 @@ pub(crate) async fn work<E: Engine, G: Gateway>(
     }
 }
 
+/// What is listened to around a router.
+#[derive(Default)]
+struct Surroundings {
+    watch: Option<Watch>,
+    /// The plan that it was begun for.
+    plan: Option<Arc<RouterPlan>>,
+}
+
+impl Surroundings {
+    /// Listens to what this plan is about, and passes over what was heard up to now. Without a plan nothing is listened
+    /// to: it would keep alive the namespace that is to go.
+    async fn keep_up<G: Gateway>(&mut self, gateway: &G, plan: Option<&Arc<RouterPlan>>) {
+        let Some(plan) = plan else { return *self = Self::default() };
+        let is_same = self.plan.as_ref().is_some_and(|before| Arc::ptr_eq(before, plan));
+        let goes_on = self.watch.as_mut().is_some_and(Watch::catch_up);
+        if is_same && goes_on {
+            return;
+        }
+        self.watch = None;
+        self.plan = Some(Arc::clone(plan));
+        match gateway.watch(plan).await {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => {
+                tracing::warn!(router = %plan.id, %error, "changes around a router are not heard; it is looked at all the same");
+            }
+        }
+    }
+
+    /// Waits until something may have changed.
+    async fn changed(&mut self) {
+        match &mut self.watch {
+            Some(watch) => {
+                if !watch.changed().await {
+                    self.watch = None;
+                }
+            }
+            None => pending().await,
+        }
+    }
+}
+
 impl<E: Engine, G: Gateway> Shop<E, G> {
-    async fn pass(&self, router: RouterId, wanted: &Wanted) -> Result<(), Reason> {
+    /// What is wrong, if anything is, and which tunnels no packet can get through for.
+    async fn pass(&self, router: RouterId, wanted: &Wanted) -> (Option<Reason>, Option<Severed>) {
         // Closed only when the process ends.
         let _hand = self.hands.acquire().await.ok();
-        let Some(plan) = &wanted.plan else {
-            self.engine.remove(router).await.map_err(trouble)?;
-            return self.gateway.remove(router).await.map_err(trouble);
-        };
-        let guards = guards(plan, |id| wanted.statuses.get(&id));
+        let Some(plan) = &wanted.plan else { return (self.remove(router).await.err(), None) };
+        let status = |id| wanted.statuses.get(&id);
+        let guards = guards(plan, status);
         // The guards come first: from then on nothing goes in clear.
-        let place = self.gateway.apply(plan, &guards, self.engine.datapath()).await.map_err(trouble)?;
-        if plan.tunnels.is_empty() {
-            return self.engine.remove(router).await.map_err(trouble);
+        let made = self.gateway.apply(plan, &guards, self.engine.datapath()).await;
+        let severed = self.severed(plan, &paths(plan, status)).await;
+        let made = match made {
+            Err(error) => Err(trouble(error)),
+            Ok(_) if plan.tunnels.is_empty() => self.engine.remove(router).await.map_err(trouble),
+            Ok(place) => self.engine.apply(router, &place, &plan.tunnels).await.map_err(trouble),
+        };
+        (made.err(), severed)
+    }
+
+    async fn severed(&self, plan: &RouterPlan, paths: &[Path]) -> Option<Severed> {
+        if paths.is_empty() {
+            return Some(Severed::new());
         }
-        self.engine.apply(router, &place, &plan.tunnels).await.map_err(trouble)
+        let severed = self.gateway.severed(plan, paths).await;
+        severed
+            .inspect_err(
+                |error| tracing::warn!(%error, "it cannot be told whether packets get out of a router"),
+            )
+            .ok()
+    }
+
+    async fn remove(&self, router: RouterId) -> Result<(), Reason> {
+        self.engine.remove(router).await.map_err(trouble)?;
+        self.gateway.remove(router).await.map_err(trouble)
     }
 }
 

@@ -97,6 +97,7 @@ impl Session {
         let mut standings = self.bell.standings();
         let mut renewals = self.bell.renewals();
         self.bring_up_to_date(end, lease, &mut known).await?;
+        let mut taken = 0;
         let mut messages = Vec::with_capacity(BATCH);
         let silence = sleep(self.options.lease);
         tokio::pin!(silence);
@@ -108,7 +109,7 @@ impl Session {
                     }
                     silence.set(sleep(self.options.lease));
                     self.bell.heard(lease);
-                    self.take_over(lease, std::mem::take(&mut messages)).await?;
+                    taken += self.take_over(lease, std::mem::take(&mut messages)).await?;
                 }
                 _ = standings.changed() => {
                     let standing = standings.borrow_and_update().get(&lease.node).copied();
@@ -126,7 +127,7 @@ impl Session {
                         return Err(Fenced::Replaced.into());
                     }
                     if renewal.renewed.contains(lease) {
-                        send(end, ToAgent::Renewed).await?;
+                        send(end, ToAgent::Renewed { taken }).await?;
                     }
                 }
                 () = &mut silence => return Err(Over::Silent),
@@ -153,7 +154,8 @@ impl Session {
         send(end, ToAgent::Desired(desired)).await
     }
 
-    async fn take_over(&self, lease: &Lease, messages: Vec<FromAgent>) -> Result<(), Over> {
+    /// Returns how many reports about tunnels there were.
+    async fn take_over(&self, lease: &Lease, messages: Vec<FromAgent>) -> Result<u64, Over> {
         let (mut tunnels, mut routers) = (Vec::new(), Vec::new());
         let (mut applied, mut found) = (None, None);
         for message in messages {
@@ -168,6 +170,7 @@ impl Session {
                 }
             }
         }
+        let count = u64::try_from(tunnels.len()).unwrap_or(u64::MAX);
         // In this order the trouble of a router is seen by tunnels that are pending because of it.
         if !tunnels.is_empty() {
             self.control.report_tunnels(lease, tunnels).await?;
@@ -181,7 +184,7 @@ impl Session {
         if let Some(routers) = found {
             self.control.found(lease, routers).await?;
         }
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum TunnelState {
     Pending,
     /// At least one child SA is installed.
     Up,
-    /// No child SA is installed; the reason says why.
+    /// No child SA is installed, or no packet can get out of the router; the reason says why.
     Down,
     /// It cannot work as it is configured; the reason says why.
     Error,

@@ -94,7 +94,11 @@ pub enum ToAgent {
     /// What should be.
     Desired(Desired),
     /// The lease goes on from now for its whole time.
-    Renewed,
+    Renewed {
+        /// How many reports about tunnels have been taken over in this session. What has happened to tunnels is told
+        /// again in the next one unless it was in them.
+        taken: u64,
+    },
     /// Another agent of this name looks after the node now. The session is over.
     Replaced,
 }

@@ -24,8 +24,8 @@ async fn a_session_carries_messages_both_ways() {
     end.outgoing.send(hello("node-1")).await.expect("it is open");
     let said = soon(control.incoming.recv()).await;
     assert!(matches!(said, Some(FromAgent::Hello(hello)) if hello.host == "node-1"));
-    control.outgoing.send(ToAgent::Renewed).await.expect("it is open");
-    assert!(matches!(soon(end.incoming.recv()).await, Some(ToAgent::Renewed)));
+    control.outgoing.send(ToAgent::Renewed { taken: 0 }).await.expect("it is open");
+    assert!(matches!(soon(end.incoming.recv()).await, Some(ToAgent::Renewed { taken: 0 })));
 }
 
 #[tokio::test]
@@ -125,10 +125,10 @@ async fn a_session_that_the_control_plane_drops_ends_at_the_agent() {
     let mut end = agent.dial().await;
     let control = server.session().await;
 
-    control.outgoing.send(ToAgent::Renewed).await.expect("it is open");
+    control.outgoing.send(ToAgent::Renewed { taken: 0 }).await.expect("it is open");
     // One of both halves is enough.
     drop(control.incoming);
-    assert!(matches!(soon(end.incoming.recv()).await, Some(ToAgent::Renewed)));
+    assert!(matches!(soon(end.incoming.recv()).await, Some(ToAgent::Renewed { taken: 0 })));
     assert!(soon(end.incoming.recv()).await.is_none());
     soon(end.outgoing.closed()).await;
     soon(control.outgoing.closed()).await;

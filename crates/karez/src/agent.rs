@@ -111,8 +111,21 @@ fn lock(directory: &Path) -> Result<File> {
     })
 }
 
+/// The node, as long as this is there. The file goes with it: a node's number is another after each start of the machine.
+struct NodeLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for NodeLock {
+    fn drop(&mut self) {
+        // It is still locked. One that stays behind is taken again by whoever comes.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// Keeps other agents away from this node: what one finds there that it does not know, it removes.
-fn lock_node(section: &config::Agent) -> Result<File> {
+fn lock_node(section: &config::Agent) -> Result<NodeLock> {
     const LOCKS: &str = "/run/karez";
     let namespace = match &section.namespace {
         Some(name) => Path::new("/run/netns").join(name),
@@ -123,10 +136,11 @@ fn lock_node(section: &config::Agent) -> Result<File> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(LOCKS);
     made.with_context(|| format!("{LOCKS} cannot be made"))?;
     let path = Path::new(LOCKS).join(format!("node-{}.lock", found.ino()));
-    state::lock(&path)?.context(
+    let file = state::lock(&path)?.context(
         "another agent runs on this node, and the two would remove each other's routers: stop it, or run this one \
          without (karez up --agent off)",
-    )
+    )?;
+    Ok(NodeLock { path, _file: file })
 }
 
 /// What keeps an agent from running in this process at all.

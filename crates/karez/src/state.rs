@@ -118,16 +118,30 @@ impl Directory {
     }
 }
 
-/// Takes this file, made when it is not there, for as long as it is open; none when another process has it.
+/// Takes this file, made when it is not there, for as long as it is open; none when another process has it. Whoever has
+/// it may remove it: who opened it before that and locks it after that has a file that nobody else will find, and looks
+/// again.
 pub(crate) fn lock(path: &Path) -> Result<Option<fs::File>> {
     let failed = || format!("{} cannot be locked", path.display());
     let mut options = OpenOptions::new();
-    let file =
-        options.write(true).create(true).truncate(false).mode(0o600).open(path).with_context(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(failed),
+    options.write(true).create(true).truncate(false).mode(0o600);
+    loop {
+        let file = options.open(path).with_context(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path).with_context(failed)? => return Ok(Some(file)),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(failed),
+        }
+    }
+}
+
+fn is_at(file: &fs::File, path: &Path) -> std::io::Result<bool> {
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Addresses on links: an exact set of those that reach beyond the link.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -25,6 +25,17 @@ impl Netlink {
     pub async fn addresses(&self, link: &str) -> Result<BTreeSet<IpNet>, Error> {
         let index = self.existing_link(link).await?.index;
         self.addresses_of(index).await
+    }
+
+    /// Which link, by its number, each address is on; the same as in [`Netlink::addresses`], of all links at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub async fn holders(&self) -> Result<BTreeMap<IpAddr, u32>, Error> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.dump(request, "list addresses").await?;
+        Ok(answers.into_iter().filter_map(observed).map(|(index, net)| (net.addr(), index)).collect())
     }
 
     /// Gives a link exactly these addresses: what is missing is added, what is surplus removed, what is there is left
@@ -56,7 +67,8 @@ impl Netlink {
     async fn addresses_of(&self, index: u32) -> Result<BTreeSet<IpNet>, Error> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.dump(request, "list addresses").await?;
-        Ok(answers.into_iter().filter_map(|answer| observed(answer, index)).collect())
+        let of_link = answers.into_iter().filter_map(observed).filter(|(found, _)| *found == index);
+        Ok(of_link.map(|(_, address)| address).collect())
     }
 
     async fn add_address(&self, link: &str, index: u32, address: IpNet) -> Result<bool, Error> {
@@ -94,9 +106,9 @@ fn message(index: u32, address: IpNet) -> AddressMessage {
     }
 }
 
-fn observed(message: RouteNetlinkMessage, index: u32) -> Option<IpNet> {
+fn observed(message: RouteNetlinkMessage) -> Option<(u32, IpNet)> {
     let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-    if message.header.index != index || message.header.scope != AddressScope::Universe {
+    if message.header.scope != AddressScope::Universe {
         return None;
     }
     let (mut own, mut peer) = (None::<IpAddr>, None::<IpAddr>);
@@ -108,5 +120,5 @@ fn observed(message: RouteNetlinkMessage, index: u32) -> Option<IpNet> {
         }
     }
     // On a link between two points, IFA_ADDRESS is the other one's; IPv6 leaves IFA_LOCAL out where they are the same.
-    IpNet::new(own.or(peer)?, message.header.prefix_len).ok()
+    Some((message.header.index, IpNet::new(own.or(peer)?, message.header.prefix_len).ok()?))
 }

@@ -35,6 +35,8 @@ pub struct Link {
     pub carrier: bool,
     /// The number of the bridge, or other master, that it is a port of.
     pub master: Option<u32>,
+    /// What is written on it for whoever looks.
+    pub alias: Option<String>,
     /// The other end, of a kind that has one.
     pub(crate) peer: Option<Peer>,
 }
@@ -88,6 +90,8 @@ pub struct LinkSettings {
     /// Do not ask the neighbours first whether its IPv6 addresses are taken. Until that is over, one or two seconds
     /// after it is switched on, a router cannot even ask for its neighbours' hardware addresses.
     pub skip_dad: bool,
+    /// What to write on a bridge when it is made, such as who has made it. One that is there keeps what it has.
+    pub alias: Option<String>,
 }
 
 impl LinkSettings {
@@ -106,6 +110,12 @@ impl LinkSettings {
     #[must_use]
     pub fn mac(self, mac: Mac) -> Self {
         Self { mac: Some(mac), ..self }
+    }
+
+    /// With this written on it, if it is made now.
+    #[must_use]
+    pub fn alias(self, alias: impl Into<String>) -> Self {
+        Self { alias: Some(alias.into()), ..self }
     }
 
     /// As a port of this bridge.
@@ -222,7 +232,20 @@ impl Netlink {
                 }
             }
         };
+        if let Some(alias) = settings.alias.as_deref().filter(|_| made) {
+            self.inscribe(name, alias).await?;
+        }
         Ok(self.ensure_link(name, settings).await? || made)
+    }
+
+    /// The kernel takes no alias for a link that it makes.
+    async fn inscribe(&self, name: &str, alias: &str) -> Result<(), Error> {
+        let index = self.existing_link(name).await?.index;
+        let alias = LinkAttribute::IfAlias(alias.to_owned());
+        let request = LinkUnspec::new_with_index(index).append_extra_attribute(alias).build();
+        self.change(RouteNetlinkMessage::SetLink(request), 0)
+            .await
+            .map_err(|source| self.failed(format!("write on link {name} what it is"), source))
     }
 
     /// Removes a link; `false` when there was none. The other end of a pair goes with it.
@@ -274,6 +297,7 @@ fn observed(message: RouteNetlinkMessage) -> Option<Link> {
         up,
         carrier,
         master: None,
+        alias: None,
         peer: None,
     };
     let (mut peer_index, mut peer_namespace) = (None, None);
@@ -283,6 +307,7 @@ fn observed(message: RouteNetlinkMessage) -> Option<Link> {
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(bytes).ok().map(Mac::from),
             LinkAttribute::Controller(index) => link.master = Some(index),
+            LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
             LinkAttribute::Link(index) => peer_index = Some(index),
             LinkAttribute::LinkNetNsId(id) => peer_namespace = Some(id),
             LinkAttribute::LinkInfo(infos) => link.kind = kind(&infos),

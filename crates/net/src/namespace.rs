@@ -7,10 +7,12 @@ mod persistent;
 mod sysctl;
 mod thread;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::Error;
@@ -87,6 +89,26 @@ impl Namespace {
     /// [`Error::System`].
     pub fn list() -> Result<Vec<String>, Error> {
         persistent::list()
+    }
+
+    /// The numbers of all namespaces by their names. Another namespace under the same name has another number, as long
+    /// as the first one is held open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub fn numbers() -> Result<BTreeMap<String, u64>, Error> {
+        persistent::numbers()
+    }
+
+    /// Its number, which no other namespace of the machine has as long as this one lives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub fn number(&self) -> Result<u64, Error> {
+        let found = self.file.metadata();
+        Ok(found.map_err(|source| Error::system(self, "look at the network namespace", source))?.ino())
     }
 
     /// Takes the name of a namespace away; `false` when there was none. With its last user (a process in it, an open

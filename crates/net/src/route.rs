@@ -122,6 +122,28 @@ impl Netlink {
         Ok(routes)
     }
 
+    /// The number of the link by which a packet of ours with these addresses would leave now; none when no route leads
+    /// there. The kernel looks it up, so that a table of any size costs the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub async fn way(&self, from: IpAddr, to: IpAddr) -> Result<Option<u32>, Error> {
+        let mut request = RouteMessage::default();
+        let (family, bits) =
+            if to.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
+        request.header.address_family = family;
+        (request.header.destination_prefix_length, request.header.source_prefix_length) = (bits, bits);
+        request.attributes =
+            vec![RouteAttribute::Destination(to.into()), RouteAttribute::Source(from.into())];
+        let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES];
+        match self.ask(RouteNetlinkMessage::GetRoute(request)).await {
+            Ok(answers) => Ok(answers.into_iter().find_map(leaves_by)),
+            Err(source) if refusals.iter().any(|refusal| errno::is(&source, *refusal)) => Ok(None),
+            Err(source) => Err(self.failed(format!("look up the route to {to}"), source)),
+        }
+    }
+
     /// Makes the route unless it is there, be it somebody else's. One of ours in its place (same destination, table
     /// and metric) is replaced in one step.
     ///
@@ -237,6 +259,14 @@ impl Netlink {
         }
         Ok(message)
     }
+}
+
+fn leaves_by(message: RouteNetlinkMessage) -> Option<u32> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    message.attributes.into_iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(index),
+        _ => None,
+    })
 }
 
 fn everywhere(like: IpAddr) -> IpNet {

@@ -42,7 +42,8 @@ impl Host {
         let outside = settings.clone().bridge(place.bridge.as_str());
         let inside = LinkSettings { mac: place.mac, ..settings };
         ground.wait_for(async {
-            there.ensure_bridge(&place.bridge, &LinkSettings::up()).await?;
+            // The agent's bridge of a network may not be there yet. Made in its name, it is the agent's to remove.
+            there.ensure_bridge(&place.bridge, &LinkSettings::up().alias("karez")).await?;
             let ends = (
                 VethEnd { netlink: there, name: &place.tap, settings: outside },
                 VethEnd { netlink: &netlink, name: LINK, settings: inside },

@@ -1,7 +1,7 @@
 //! A gateway of the sort that the configuration names.
 
-use super::{Attached, Gateway, GatewayError, Host, Made, Managed};
-use crate::Guard;
+use super::{Attached, Gateway, GatewayError, Host, Made, Managed, Path, Severed};
+use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
 use karez_fabric::Shape;
 use std::collections::BTreeMap;
@@ -81,6 +81,22 @@ impl Gateway for AnyGateway {
             Self::Managed(gateway) => gateway.present().await,
             Self::Attached(gateway) => gateway.present().await,
             Self::Host(gateway) => gateway.present().await,
+        }
+    }
+
+    async fn watch(&self, plan: &RouterPlan) -> Result<Watch, GatewayError> {
+        match self {
+            Self::Managed(gateway) => gateway.watch(plan).await,
+            Self::Attached(gateway) => gateway.watch(plan).await,
+            Self::Host(gateway) => gateway.watch(plan).await,
+        }
+    }
+
+    async fn severed(&self, plan: &RouterPlan, paths: &[Path]) -> Result<Severed, GatewayError> {
+        match self {
+            Self::Managed(gateway) => gateway.severed(plan, paths).await,
+            Self::Attached(gateway) => gateway.severed(plan, paths).await,
+            Self::Host(gateway) => gateway.severed(plan, paths).await,
         }
     }
 

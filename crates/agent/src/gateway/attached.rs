@@ -3,11 +3,12 @@
 //! In such a namespace there is a table of rules of ours, and nothing else: links, addresses, routes and settings are
 //! its maker's. What they have to be for tunnels is checked and, when it is not so, said.
 
+use super::around::{Around, Interest, Node};
 use super::forwarding::Forwarding;
 use super::observed::Observed;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, blocking, names, of, rules};
-use crate::Guard;
+use super::{Gateway, GatewayError, Made, Path, Severed, blocking, names, of, rules, severed};
+use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
 use karez_net::{Error, Namespace, Netlink, nft};
 use std::collections::BTreeMap;
@@ -67,13 +68,14 @@ impl NamespacePattern {
 pub struct Attached {
     options: AttachedOptions,
     tables: Tables,
+    around: Around,
 }
 
 impl Attached {
     /// Nothing is done until a router is to be used.
     #[must_use]
     pub fn new(options: AttachedOptions) -> Self {
-        Self { options, tables: Tables::default() }
+        Self { options, tables: Tables::default(), around: Around::default() }
     }
 
     /// As [`Gateway::apply`], and says whether anything had to be done.
@@ -167,6 +169,24 @@ impl Gateway for Attached {
             }
         }
         Ok(present)
+    }
+
+    async fn watch(&self, plan: &RouterPlan) -> Result<Watch, GatewayError> {
+        let namespace = Some(self.options.pattern.namespace(plan.id));
+        let interest = Interest { namespace, ..Interest::default() };
+        self.around.watch(Node::None, interest, |_| async {}).await.map_err(of(plan.id))
+    }
+
+    async fn severed(&self, plan: &RouterPlan, paths: &[Path]) -> Result<Severed, GatewayError> {
+        let name = self.options.pattern.namespace(plan.id);
+        let namespace = match Namespace::open(&name) {
+            Err(Error::NoNamespace { .. }) => {
+                return Ok(severed::all(paths, &format!("there is no namespace {name} on this node")));
+            }
+            other => other.map_err(of(plan.id))?,
+        };
+        let netlink = Netlink::open(&namespace).await.map_err(of(plan.id))?;
+        severed::look(&netlink, &format!("namespace {name}"), paths).await.map_err(of(plan.id))
     }
 
     async fn found(&self) -> Result<Vec<RouterId>, GatewayError> {

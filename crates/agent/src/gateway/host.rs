@@ -4,11 +4,12 @@
 //! tunnels need it and it is off; the table remembers that, so that it is switched off again with the last tunnel,
 //! by whichever agent then runs.
 
+use super::around::{Around, Interest, Node};
 use super::forwarding::Forwarding;
 use super::observed::Observed;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, of, rules};
-use crate::Guard;
+use super::{Gateway, GatewayError, Made, Path, Severed, of, rules, severed};
+use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
 use karez_net::{Error, Namespace, Netlink, nft};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,13 +28,14 @@ pub struct HostOptions {
 pub struct Host {
     options: HostOptions,
     tables: Tables,
+    around: Around,
 }
 
 impl Host {
     /// Nothing is done until there is a plan for the router.
     #[must_use]
     pub fn new(options: HostOptions) -> Self {
-        Self { options, tables: Tables::default() }
+        Self { options, tables: Tables::default(), around: Around::default() }
     }
 
     /// As [`Gateway::apply`], and says whether anything had to be done.
@@ -135,6 +137,20 @@ impl Gateway for Host {
         let namespace = self.namespace().map_err(of(router))?;
         let is_there = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?;
         Ok(is_there.then_some(router).into_iter().collect())
+    }
+
+    async fn watch(&self, plan: &RouterPlan) -> Result<Watch, GatewayError> {
+        let interest = Interest { namespace: self.options.node_namespace.clone(), ..Interest::default() };
+        self.around.watch(Node::None, interest, |_| async {}).await.map_err(of(plan.id))
+    }
+
+    async fn severed(&self, plan: &RouterPlan, paths: &[Path]) -> Result<Severed, GatewayError> {
+        let namespace = match self.namespace() {
+            Err(error @ Error::NoNamespace { .. }) => return Ok(severed::all(paths, &error.to_string())),
+            other => other.map_err(of(plan.id))?,
+        };
+        let netlink = Netlink::open(&namespace).await.map_err(of(plan.id))?;
+        severed::look(&netlink, "the machine", paths).await.map_err(of(plan.id))
     }
 
     async fn found(&self) -> Result<Vec<RouterId>, GatewayError> {

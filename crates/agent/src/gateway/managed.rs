@@ -6,23 +6,25 @@
 //!  kbr-<network> ──── kr-<port> ─────────────────── qr-<port>
 //! ```
 //!
-//! The external bridge is the operator's and has to be there; bridges of internal networks are made, and go with their
-//! last port.
+//! The external bridge is the operator's and has to be there; bridges of internal networks are made unless they are
+//! there, and those that were made go with their last port.
 
 mod links;
 mod owner;
 mod settings;
 mod site;
 
+use super::around::{Around, Interest, Node};
 use super::rules;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, blocking, names, of};
-use crate::Guard;
+use super::{Gateway, GatewayError, Made, Path, Severed, blocking, names, of, severed};
+use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, External, Place, RouterId, RouterPlan};
 use karez_net::{Error, Namespace, Netlink};
 use links::Links;
 use owner::Owner;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -43,14 +45,15 @@ pub struct Managed {
     options: ManagedOptions,
     tables: Tables,
     /// Held while ports come to or go from bridges of ours, so that no bridge goes while a port comes.
-    bridges: Mutex<()>,
+    bridges: Arc<Mutex<()>>,
+    around: Around,
 }
 
 impl Managed {
     /// Nothing is done until a router is to be made.
     #[must_use]
     pub fn new(options: ManagedOptions) -> Self {
-        Self { options, tables: Tables::default(), bridges: Mutex::new(()) }
+        Self { options, tables: Tables::default(), bridges: Arc::default(), around: Around::default() }
     }
 
     /// The name of the namespace that a router is in.
@@ -163,6 +166,8 @@ impl Gateway for Managed {
         let failed = |error: Error| GatewayError(error.to_string());
         let node = self.node().await.map_err(failed)?;
         let owner = Owner::of(&node)?;
+        // Hosts may have left them while no agent ran.
+        links::sweep(&node, &self.bridges).await;
         let names = blocking(Namespace::list).await.map_err(failed)?;
         let mut present = Vec::new();
         for name in names {
@@ -174,6 +179,37 @@ impl Gateway for Managed {
             }
         }
         Ok(present)
+    }
+
+    async fn watch(&self, plan: &RouterPlan) -> Result<Watch, GatewayError> {
+        let node = match &self.options.node_namespace {
+            Some(name) => Node::Named(name.clone()),
+            None => Node::Current,
+        };
+        let external = plan.gateway.external.as_ref().map(|external| self.external_bridge(external));
+        let bridges = Arc::clone(&self.bridges);
+        let sweep = move |node| {
+            let bridges = Arc::clone(&bridges);
+            async move { links::sweep(&node, &bridges).await }
+        };
+        self.around.watch(node, Interest::of(plan, external), sweep).await.map_err(of(plan.id))
+    }
+
+    async fn severed(&self, plan: &RouterPlan, paths: &[Path]) -> Result<Severed, GatewayError> {
+        if let Some(external) = &plan.gateway.external {
+            let node = self.node().await.map_err(of(plan.id))?;
+            let outside = links::outside(&node, external, self.external_bridge(external)).await;
+            if let Some(trouble) = outside.map_err(of(plan.id))? {
+                return Ok(severed::all(paths, &trouble));
+            }
+        }
+        let name = names::namespace(plan.id);
+        let namespace = match Namespace::open(&name) {
+            Err(error @ Error::NoNamespace { .. }) => return Ok(severed::all(paths, &error.to_string())),
+            other => other.map_err(of(plan.id))?,
+        };
+        let netlink = Netlink::open(&namespace).await.map_err(of(plan.id))?;
+        severed::look(&netlink, &format!("namespace {name}"), paths).await.map_err(of(plan.id))
     }
 
     async fn found(&self) -> Result<Vec<RouterId>, GatewayError> {

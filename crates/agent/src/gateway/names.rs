@@ -16,6 +16,9 @@ pub(super) const INTERNAL: &str = "qr-";
 /// A bridge of ours for an internal network.
 pub(super) const BRIDGE: &str = "kbr-";
 
+/// What is written on such a bridge; on those that somebody else has made it is not.
+pub(super) const MAKER: &str = "karez";
+
 const EXTERNAL_OUTSIDE: &str = "kx-";
 const INTERNAL_OUTSIDE: &str = "kr-";
 const OWNER: &str = "kn-";

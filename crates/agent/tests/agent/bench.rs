@@ -1,6 +1,7 @@
 //! An agent on the bench: everything around it is made up.
 
-use karez_agent::{Agent, Gateway, GatewayError, Guard, Options};
+use futures_util::stream;
+use karez_agent::{Agent, Gateway, GatewayError, Guard, Options, Path, Severed, Watch};
 use karez_engine::{
     ChildPlan, ConnectionId, Datapath, Dpd, DpdAction, Engine, EngineError, GatewayPlan, Identity, IkePlan,
     IkeVersion, Initiator, IpsecMode, IpsecProtocol, Peer, Place, RouterId, RouterPlan, RouterReport,
@@ -8,6 +9,7 @@ use karez_engine::{
 };
 use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, pair};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -65,6 +67,20 @@ impl Control {
     pub async fn difference(&self, revision: i64, routers: &[RouterPlan], gone: &[RouterId]) {
         self.send(Desired { revision, is_whole: false, routers: routers.to_vec(), gone: gone.to_vec() })
             .await;
+    }
+
+    /// So many reports about tunnels have been taken over.
+    pub async fn renew(&self, taken: u64) {
+        self.0.outgoing.send(ToAgent::Renewed { taken }).await.expect("a session");
+    }
+
+    /// What the agent says next about tunnels.
+    pub async fn tunnels(&mut self) -> Vec<(i64, TunnelReport)> {
+        loop {
+            if let FromAgent::Tunnels(told) = self.next().await {
+                return told;
+            }
+        }
     }
 
     /// What the agent says next, besides that all is well. Waits for an hour.
@@ -128,6 +144,12 @@ pub struct Node {
     pub found: Mutex<Vec<RouterId>>,
     /// Routers whose gateway cannot be made.
     pub failing: Mutex<BTreeSet<RouterId>>,
+    /// What keeps the packets of each tunnel that is severed.
+    pub severed: Mutex<Severed>,
+    /// Goes up with each change that is heard around routers.
+    pub changes: watch::Sender<u64>,
+    /// Whether each pass is heard as a change of somebody's.
+    pub is_restless: AtomicBool,
     /// One permit is needed for each removal of a gateway.
     pub removals: Semaphore,
 }
@@ -139,6 +161,9 @@ impl Default for Node {
             present: Mutex::default(),
             found: Mutex::default(),
             failing: Mutex::default(),
+            severed: Mutex::default(),
+            changes: watch::Sender::default(),
+            is_restless: AtomicBool::default(),
             removals: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -157,6 +182,11 @@ impl Node {
             Deed::Engine(..) | Deed::GatewayRemoved(_) | Deed::EngineRemoved(_) => None,
         };
         self.deeds().into_iter().filter_map(made).collect()
+    }
+
+    /// Something around routers changes.
+    pub fn change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Something is there from before.
@@ -200,6 +230,9 @@ impl Gateway for AtWork {
     async fn apply(&self, plan: &RouterPlan, guards: &[Guard], _: Datapath) -> Result<Place, GatewayError> {
         let mss = guards.iter().map(|guard| guard.mss).collect();
         self.0.write(Deed::Gateway(plan.id, plan.revision, mss));
+        if self.0.is_restless.load(Ordering::Relaxed) {
+            self.0.change();
+        }
         if self.0.failing.lock().unwrap().contains(&plan.id) {
             return Err(GatewayError("the machine is out of order".to_owned()));
         }
@@ -216,6 +249,20 @@ impl Gateway for AtWork {
 
     async fn present(&self) -> Result<Vec<RouterId>, GatewayError> {
         Ok(self.0.present())
+    }
+
+    async fn watch(&self, _: &RouterPlan) -> Result<Watch, GatewayError> {
+        let changes = self.0.changes.subscribe();
+        Ok(Watch::new(stream::unfold(changes, async |mut changes| {
+            changes.changed().await.ok()?;
+            Some(((), changes))
+        })))
+    }
+
+    async fn severed(&self, _: &RouterPlan, paths: &[Path]) -> Result<Severed, GatewayError> {
+        let severed = self.0.severed.lock().unwrap();
+        let of = |path: &Path| Some((path.connection, severed.get(&path.connection)?.clone()));
+        Ok(paths.iter().filter_map(of).collect())
     }
 
     async fn found(&self) -> Result<Vec<RouterId>, GatewayError> {

@@ -9,4 +9,5 @@
 mod bench;
 mod routers;
 mod sessions;
+mod severed;
 mod statuses;

@@ -163,3 +163,61 @@ async fn a_router_that_is_wanted_again_while_it_goes_comes_back() {
         "{deeds:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_around_a_router_has_it_looked_at_within_a_second() {
+    let bench = Bench::new();
+    let (mut control, _) = bench.session().await;
+    let plans = [router(1)];
+    control.whole(1, &plans).await;
+    control.applied(1).await;
+    bench.node.deeds();
+
+    bench.node.change();
+    sleep(Duration::from_millis(900)).await;
+    assert_eq!(bench.node.made(), [plans[0].id]);
+    assert!(control.is_silent_for(LOOK / 2).await, "it has outlived the change");
+    assert_eq!(bench.node.made(), [], "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_changes_does_not_make_the_agent_spin() {
+    let bench = Bench::new();
+    let (mut control, _) = bench.session().await;
+    let plans = [router(1)];
+    control.whole(1, &plans).await;
+    control.applied(1).await;
+    bench.node.deeds();
+
+    for _ in 0..2000 {
+        bench.node.change();
+        sleep(Duration::from_millis(1)).await;
+    }
+    let made = bench.node.made().len();
+    assert!((2..=10).contains(&made), "{made} passes in two seconds");
+
+    bench.node.is_restless.store(true, std::sync::atomic::Ordering::Relaxed);
+    bench.node.change();
+    sleep(Duration::from_secs(10)).await;
+    let made = bench.node.made().len();
+    assert!((10..=50).contains(&made), "{made} passes in ten seconds, each of which is a change to somebody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_ends_the_pause_after_a_failure() {
+    let bench = Bench::new();
+    let (mut control, _) = bench.session().await;
+    let plan = router(1);
+    bench.node.failing.lock().unwrap().insert(plan.id);
+    control.whole(1, std::slice::from_ref(&plan)).await;
+    control.applied(1).await;
+    sleep(Duration::from_secs(120)).await;
+    while !control.is_silent_for(Duration::from_secs(5)).await {}
+
+    bench.node.failing.lock().unwrap().clear();
+    bench.node.change();
+    let (message, waited) = timed(control.next()).await;
+    let FromAgent::Routers(reports) = message else { panic!("not about routers") };
+    assert_eq!(reports[0].trouble, None);
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+}

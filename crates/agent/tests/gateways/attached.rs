@@ -7,16 +7,16 @@ use karez_agent::gateway::{Attached, AttachedOptions, Gateway, NamespacePattern}
 use karez_engine::{Datapath, Place, RouterId, RouterPlan};
 
 /// A router as Neutron makes it, with a host behind it and somebody outside.
-struct Foreign {
-    router: Scratch,
+pub struct Foreign {
+    pub router: Scratch,
     host: Scratch,
-    beyond: Scratch,
-    plan: RouterPlan,
-    gateway: Attached,
+    pub beyond: Scratch,
+    pub plan: RouterPlan,
+    pub gateway: Attached,
 }
 
 impl Foreign {
-    async fn new() -> Result<Self> {
+    pub async fn new() -> Result<Self> {
         let plan = RouterPlan { tunnels: vec![tunnel("203.0.113.1", "198.51.100.1")], ..plan() };
         // Tests that run at the same time find their own only.
         let prefix = format!("qrouter{}", std::process::id());

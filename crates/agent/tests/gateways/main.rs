@@ -10,6 +10,7 @@
 )]
 
 mod attached;
+mod bridges;
 mod cloud;
 mod host;
 mod managed;
@@ -17,3 +18,4 @@ mod nodes;
 mod repair;
 mod scratch;
 mod selectors;
+mod severed;

@@ -138,6 +138,14 @@ impl Scratch {
         self.output(Command::new("nft").args(["list", "tables"]))
     }
 
+    /// A command of iproute2, by whoever the machine belongs to.
+    pub fn ip(&self, arguments: &str) -> Result<()> {
+        let mut ip = Command::new("ip");
+        let status = self.namespace.spawn(ip.args(arguments.split(' ')), &SpawnOptions::new())?.wait()?;
+        ensure!(status.success(), "ip {arguments}: {status}");
+        Ok(())
+    }
+
     pub fn output(&self, command: &mut Command) -> Result<String> {
         let child = self.namespace.spawn(command.stdout(Stdio::piped()), &SpawnOptions::new())?;
         Ok(String::from_utf8(child.wait_with_output()?.stdout)?)

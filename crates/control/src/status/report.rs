@@ -6,6 +6,7 @@ use crate::{Control, Failure};
 use karez_engine::{Code, ConnectionId, Event, Reason, RouterId, RouterReport, TunnelReport};
 use karez_model::Kind;
 use karez_store::{Datum, Error, Query, Tx};
+use std::collections::BTreeSet;
 
 /// How many events of a connection are kept.
 const EVENTS: i64 = 100;
@@ -114,16 +115,23 @@ fn take_over(tx: &mut Tx<'_>, lease: &Lease, report: &TunnelReport) -> Result<()
     keep_events(tx, &id, &report.events)
 }
 
+/// An agent sends again what it does not know to have been taken. To the microsecond and the letter nothing happens
+/// twice, so what is there already is known by that; the agent keeps no more events than are kept here.
 fn keep_events(tx: &mut Tx<'_>, id: &str, events: &[Event]) -> Result<(), Failure> {
     if events.is_empty() {
         return Ok(());
     }
-    let sql = "SELECT COALESCE(MAX(sequence), 0) FROM connection_events WHERE connection_id = $1";
-    let mut sequence = tx.query_opt(sql, &[Datum::from(id)])?.map_or(Ok(0), |row| row.int(0))?;
+    let sql = "SELECT sequence, event FROM connection_events WHERE connection_id = $1 ORDER BY sequence";
+    let rows = tx.query(sql, &[Datum::from(id)])?;
+    let mut sequence = rows.last().map_or(Ok(0), |row| row.int(0))?;
+    let known = rows.iter().map(|row| row.text(1)).collect::<Result<BTreeSet<&str>, _>>()?;
     for event in events {
-        sequence += 1;
         let event = serde_json::to_string(event)
             .map_err(|error| Error::Bug(format!("an event of {id} cannot be written: {error}")))?;
+        if known.contains(event.as_str()) {
+            continue;
+        }
+        sequence += 1;
         let sql = "INSERT INTO connection_events (connection_id, sequence, event) VALUES ($1, $2, $3)";
         tx.execute(sql, &[Datum::from(id), Datum::from(sequence), Datum::from(event)])?;
     }

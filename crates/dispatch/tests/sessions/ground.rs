@@ -144,7 +144,9 @@ impl Agent {
     pub async fn desired(&mut self) -> Desired {
         match self.hear().await {
             Some(ToAgent::Desired(desired)) => desired,
-            Some(ToAgent::Welcome(_) | ToAgent::Renewed | ToAgent::Replaced) => panic!("another message"),
+            Some(ToAgent::Welcome(_) | ToAgent::Renewed { .. } | ToAgent::Replaced) => {
+                panic!("another message")
+            }
             None => panic!("the session is over"),
         }
     }

@@ -6,7 +6,7 @@ use karez_engine::TunnelState;
 use karez_fabric::{FromAgent, Hello, ToAgent};
 use std::time::Duration;
 
-const BRIEF: Options = Options { lease: Duration::from_millis(1500), look: Duration::from_millis(50) };
+pub const BRIEF: Options = Options { lease: Duration::from_millis(1500), look: Duration::from_millis(50) };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_heard_stays_alive_beyond_his_first_lease() {
@@ -18,7 +18,7 @@ async fn who_is_heard_stays_alive_beyond_his_first_lease() {
     while renewed < 6 {
         agent.say(FromAgent::Heartbeat).await;
         match agent.hear().await {
-            Some(ToAgent::Renewed) => renewed += 1,
+            Some(ToAgent::Renewed { .. }) => renewed += 1,
             Some(_) => {}
             None => panic!("it was cut"),
         }
@@ -33,7 +33,7 @@ async fn who_is_silent_is_cut_and_dead_once_his_lease_is_over() {
     let node = agent.welcome().await.node;
     let mut renewed = 0;
     while let Some(message) = agent.hear().await {
-        renewed += usize::from(matches!(message, ToAgent::Renewed));
+        renewed += usize::from(matches!(message, ToAgent::Renewed { .. }));
     }
     assert_eq!(renewed, 0, "a lease was renewed for an agent that said nothing");
     eventually("it is dead", async || !ground.is_alive(node).await).await;

@@ -1,6 +1,7 @@
 //! What agents report, and trouble on the way into the store.
 
 use super::ground::{Agent, Ground, PATIENT, eventually, hello};
+use super::liveness::BRIEF;
 use karez_engine::{Code, Event, EventKind, Reason, RouterReport, TunnelState};
 use karez_fabric::{FromAgent, ToAgent};
 use karez_model::Kind;
@@ -107,4 +108,40 @@ async fn trouble_with_the_store_ends_the_session_and_not_the_server() {
     generation(&mut again).await;
     ground.change(json!({"mtu": 1400})).await;
     assert_eq!(again.plan().await.tunnels[0].mtu, 1400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_told_what_was_taken_over_and_what_it_repeats_is_not_seen_twice() {
+    let ground = Ground::serving(BRIEF).await;
+    let mut agent = ground.dial(hello("one")).await;
+    agent.welcome().await;
+    let at_first = generation(&mut agent).await;
+    let report = |times: std::ops::Range<i64>| {
+        let event = |at| Event { at, kind: EventKind::State, code: None, message: String::new() };
+        karez_engine::TunnelReport { events: times.map(event).collect(), ..ground.tunnel(TunnelState::Up) }
+    };
+    for times in [0..2, 2..4] {
+        agent.say(FromAgent::Tunnels(vec![(at_first, report(times))])).await;
+    }
+    let taken = loop {
+        agent.say(FromAgent::Heartbeat).await;
+        match agent.hear().await {
+            Some(ToAgent::Renewed { taken }) if taken > 0 => break taken,
+            Some(_) => {}
+            None => panic!("it was cut"),
+        }
+    };
+    assert_eq!(taken, 2);
+
+    let mut again = ground.dial(hello("one")).await;
+    again.welcome().await;
+    let generation = generation(&mut again).await;
+    again.say(FromAgent::Tunnels(vec![(generation, report(2..6))])).await;
+
+    let times = async || {
+        let seen = ground.control.connection_status(&ground.admin, ground.connection.id()).await;
+        seen.expect("seen").events.iter().map(|event| event.at).collect::<Vec<_>>()
+    };
+    eventually("the new ones are seen", async || times().await.len() >= 6).await;
+    assert_eq!(times().await, [0, 1, 2, 3, 4, 5]);
 }

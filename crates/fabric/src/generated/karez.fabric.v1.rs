@@ -303,7 +303,11 @@ pub struct Welcome {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
-pub struct Renewed {}
+pub struct Renewed {
+    /// How many reports about tunnels have been taken over in this session. Events in them need not be sent again.
+    #[prost(uint64, tag = "1")]
+    pub taken: u64,
+}
 /// The last message of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

@@ -104,7 +104,7 @@ impl From<ToAgent> for v1::ToAgent {
         let message = match message {
             ToAgent::Welcome(welcome) => Message::Welcome(welcome.into()),
             ToAgent::Desired(desired) => Message::Desired(desired.into()),
-            ToAgent::Renewed => Message::Renewed(v1::Renewed {}),
+            ToAgent::Renewed { taken } => Message::Renewed(v1::Renewed { taken }),
             ToAgent::Replaced => Message::Replaced(v1::Replaced {}),
         };
         Self { message: Some(message) }
@@ -119,7 +119,7 @@ impl TryFrom<v1::ToAgent> for ToAgent {
         Ok(match wire.message.ok_or_else(|| missing("message"))? {
             Message::Welcome(welcome) => Self::Welcome(required("welcome", Some(welcome))?),
             Message::Desired(desired) => Self::Desired(required("desired", Some(desired))?),
-            Message::Renewed(v1::Renewed {}) => Self::Renewed,
+            Message::Renewed(v1::Renewed { taken }) => Self::Renewed { taken },
             Message::Replaced(v1::Replaced {}) => Self::Replaced,
         })
     }

@@ -86,8 +86,8 @@ fn the_rest_of_the_vocabulary_comes_over() {
     assert!(matches!(heartbeat, Ok(FromAgent::Heartbeat)));
     let applied = FromAgent::try_from(sent::<v1::FromAgent>(FromAgent::Applied { revision: -7 }));
     assert!(matches!(applied, Ok(FromAgent::Applied { revision: -7 })));
-    let renewed = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Renewed));
-    assert!(matches!(renewed, Ok(ToAgent::Renewed)));
+    let renewed = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Renewed { taken: 7 }));
+    assert!(matches!(renewed, Ok(ToAgent::Renewed { taken: 7 })));
     let replaced = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Replaced));
     assert!(matches!(replaced, Ok(ToAgent::Replaced)));
     let welcome = crate::Welcome {

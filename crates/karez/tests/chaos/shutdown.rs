@@ -14,9 +14,14 @@ fn after_a_clean_stop_tunnels_run_on_and_the_next_start_adopts_them() -> Result<
     let mut pinger = near.keep_pinging(&far)?;
     pinger.flows(10, UP)?;
 
+    let node = clouds.near.node().namespace().number()?;
+    let lock = std::path::PathBuf::from(format!("/run/karez/node-{node}.lock"));
+    assert!(lock.exists());
+
     let mut times = Timeline::begin();
     clouds.near.stop();
     times.mark("stopped");
+    assert!(!lock.exists(), "what it held is left behind");
     pinger.flows(50, UP)?;
     assert_eq!(near.site.processes(), daemons);
     clouds.near.start_again()?;

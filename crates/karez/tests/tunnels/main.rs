@@ -13,6 +13,7 @@ mod foreign;
 mod negotiation;
 mod refusals;
 mod removal;
+mod severed;
 mod shapes;
 mod stage;
 mod told;

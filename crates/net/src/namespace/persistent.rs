@@ -1,9 +1,10 @@
 //! Namespaces with a name: a file in `/run/netns` that the namespace is mounted on. The convention is iproute2's, and
 //! so is the lock on the directory, so that `ip netns` and Karez may work at the same time.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -100,6 +101,26 @@ pub(super) fn list() -> Result<Vec<String>, Error> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Nothing is opened: this is asked often. A file without a namespace on it is in it too.
+pub(super) fn numbers() -> Result<BTreeMap<String, u64>, Error> {
+    let failed = |source| Error::system("(any)", "list /run/netns", source);
+    let entries = match fs::read_dir(DIRECTORY) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(source) => return Err(failed(source)),
+    };
+    let mut numbers = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        // What is mounted there is asked for, which the directory's own entry does not know. It may go meanwhile.
+        if let Ok(found) = fs::metadata(entry.path()) {
+            numbers.insert(name, found.ino());
+        }
+    }
+    Ok(numbers)
 }
 
 fn make_directory() -> io::Result<()> {

@@ -147,3 +147,16 @@ async fn what_is_missing_is_named() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_written_on_a_bridge_is_its_makers() -> Result<()> {
+    let scratch = Scratch::new("alias").await?;
+    let ours = || LinkSettings::up().alias("ours");
+    assert!(scratch.netlink.ensure_bridge("br0", &ours()).await?);
+    assert!(!scratch.netlink.ensure_bridge("br0", &LinkSettings::up().alias("another's")).await?);
+    assert_eq!(scratch.netlink.existing_link("br0").await?.alias.as_deref(), Some("ours"));
+    scratch.netlink.ensure_bridge("br1", &LinkSettings::up()).await?;
+    scratch.netlink.ensure_bridge("br1", &ours()).await?;
+    assert_eq!(scratch.netlink.existing_link("br1").await?.alias, None);
+    Ok(())
+}

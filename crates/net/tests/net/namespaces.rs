@@ -112,3 +112,17 @@ async fn a_setting_is_one_of_the_network() -> Result<()> {
     assert!(matches!(scratch.namespace.sysctl("net/../kernel/hostname"), Err(Error::SysctlPath { .. })));
     Ok(())
 }
+
+#[test]
+fn another_namespace_under_the_same_name_has_another_number() -> Result<()> {
+    let name = unused_name("number");
+    let first = Namespace::create(&name)?;
+    assert_eq!(Namespace::numbers()?.get(&name), Some(&first.number()?));
+    Namespace::delete(&name)?;
+    assert_eq!(Namespace::numbers()?.get(&name), None);
+    let second = Namespace::create(&name)?;
+    assert_eq!(Namespace::numbers()?.get(&name), Some(&second.number()?));
+    assert_ne!(first.number()?, second.number()?);
+    Namespace::delete(&name)?;
+    Ok(())
+}

@@ -150,3 +150,22 @@ async fn routes_of_the_kernel_are_seen_with_their_table() -> Result<()> {
     assert!(routes.iter().all(|found| found.route.destination.to_string() != "10.0.0.1/32"), "no local ones");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_kernel_says_which_way_a_packet_of_ours_would_go() -> Result<()> {
+    let (one, _other) = pair().await?;
+    let link = one.netlink.existing_link("eth0").await?.index;
+    let own = |v6: bool| if v6 { "fd01::1" } else { "10.0.0.1" };
+    for (to, gateway) in [("192.0.2.1", "10.0.0.2"), ("2001:db8::1", "fd01::2")] {
+        let (from, to): (IpAddr, IpAddr) = (own(to.contains(':')).parse()?, to.parse()?);
+        assert_eq!(one.netlink.way(from, gateway.parse()?).await?, Some(link));
+        assert_eq!(one.netlink.way(from, to).await?, None, "{to}");
+        one.netlink.ensure_route(&Route::default_via(gateway.parse()?)).await?;
+        assert_eq!(one.netlink.way(from, to).await?, Some(link), "{to}");
+    }
+    let holders = one.netlink.holders().await?;
+    let ours: Vec<(String, u32)> =
+        holders.into_iter().map(|(address, index)| (address.to_string(), index)).collect();
+    assert_eq!(ours, [("10.0.0.1".to_owned(), link), ("fd01::1".to_owned(), link)]);
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! The links of one router: pairs from its namespace to bridges of its node.
 
+use crate::gateway::around::is_abandoned;
 use crate::gateway::names;
 use ipnet::IpNet;
 use karez_engine::{External, Floating, Internal};
@@ -26,7 +27,7 @@ impl Links<'_> {
         let settings = LinkSettings::up().mtu(wanted.mtu);
         let mut has_changed = {
             let _bridges = self.bridges.lock().await;
-            let made = self.node.ensure_bridge(&bridge, &settings).await?;
+            let made = self.node.ensure_bridge(&bridge, &settings.clone().alias(names::MAKER)).await?;
             let quieted = self.quieten(&bridge)?;
             let joined = self.join(&inside, &wanted.mac, wanted.mtu, settings.bridge(&bridge)).await?;
             made || quieted || joined
@@ -67,26 +68,13 @@ impl Links<'_> {
         for name in surplus {
             self.router.remove_link(name).await?;
         }
-        self.remove_bridges().await?;
+        remove_bridges(self.node).await?;
         Ok(true)
     }
 
     /// Removes all of them.
     pub(super) async fn clear(&self) -> Result<(), Error> {
         self.keep(&BTreeSet::new()).await.map(drop)
-    }
-
-    /// Those of ours that have no port left. Called with the lock held.
-    async fn remove_bridges(&self) -> Result<(), Error> {
-        let links = self.node.links().await?;
-        let is_empty = |index: u32| !links.iter().any(|link| link.master == Some(index));
-        for bridge in &links {
-            let is_ours = bridge.kind == LinkKind::Bridge && bridge.name.starts_with(names::BRIDGE);
-            if is_ours && is_empty(bridge.index) {
-                self.node.remove_link(&bridge.name).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn join(&self, inside: &str, mac: &str, mtu: u32, outside: LinkSettings) -> Result<bool, Error> {
@@ -142,4 +130,43 @@ impl Links<'_> {
         let namespace = self.router.namespace().to_string();
         Error::System { namespace, operation, source: io::Error::other(error) }
     }
+}
+
+/// Removes the bridges of ours that nothing is plugged into any more: a host may stay longer than the router.
+pub(super) async fn sweep(node: &Netlink, bridges: &Mutex<()>) {
+    let _bridges = bridges.lock().await;
+    if let Err(error) = remove_bridges(node).await {
+        tracing::warn!(%error, "bridges without ports cannot be removed");
+    }
+}
+
+/// Called with the lock held.
+async fn remove_bridges(node: &Netlink) -> Result<(), Error> {
+    let links = node.links().await?;
+    for bridge in links.iter().filter(|link| is_abandoned(link, &links)) {
+        node.remove_link(&bridge.name).await?;
+    }
+    Ok(())
+}
+
+/// What on the node keeps packets from the router's external interface, if anything does.
+pub(super) async fn outside(
+    node: &Netlink,
+    external: &External,
+    bridge: &str,
+) -> Result<Option<String>, Error> {
+    let found = node.link(bridge).await?.filter(|link| link.kind == LinkKind::Bridge);
+    let Some(found) = found else { return Ok(Some(format!("the bridge {bridge} is not there"))) };
+    if !found.up {
+        return Ok(Some(format!("the bridge {bridge} is down")));
+    }
+    let name = names::outside(&names::external(external.port)).unwrap_or_default();
+    Ok(match node.link(&name).await? {
+        None => Some(format!("the link {name} is not there")),
+        Some(link) if !link.up => Some(format!("the link {name} is down")),
+        Some(link) if link.master != Some(found.index) => {
+            Some(format!("the link {name} is no port of the bridge {bridge}"))
+        }
+        Some(_) => None,
+    })
 }

@@ -1,0 +1,88 @@
+//! Whether packets of tunnels can get out of a router at all, as it is now.
+//!
+//! Only what is certain counts: a tunnel that works must not be called broken. What lies behind the router's links is
+//! for the IKE daemon to find out.
+
+use karez_engine::{ConnectionId, Peer, RouterPlan, TunnelStatus};
+use karez_net::{Error, Link, Netlink};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Tunnels that no packet can leave or come in for, each with what is missing.
+pub type Severed = BTreeMap<ConnectionId, String>;
+
+/// The outer addresses of a tunnel that should be up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Ours.
+    pub local: IpAddr,
+    /// The peer's; none when it has a name and has not been reached by it yet.
+    pub peer: Option<IpAddr>,
+}
+
+/// The paths of a plan, with what is known of peers that have names.
+#[must_use]
+pub fn paths<'a>(plan: &RouterPlan, status: impl Fn(ConnectionId) -> Option<&'a TunnelStatus>) -> Vec<Path> {
+    let tunnels = plan.tunnels.iter().filter(|tunnel| tunnel.is_up);
+    let path = |tunnel: &karez_engine::TunnelPlan| Path {
+        connection: tunnel.id,
+        local: tunnel.local,
+        peer: match &tunnel.peer {
+            Peer::Address(address) => Some(*address),
+            Peer::Host(_) => {
+                status(tunnel.id).and_then(|status| Some(status.ike.as_ref()?.peer.ip().to_canonical()))
+            }
+        },
+    };
+    tunnels.map(path).collect()
+}
+
+/// The same trouble for all.
+pub(super) fn all(paths: &[Path], message: &str) -> Severed {
+    paths.iter().map(|path| (path.connection, message.to_owned())).collect()
+}
+
+/// Looks at addresses, links and routes in the namespace that the tunnels end in; `place` is what it is called.
+pub(super) async fn look(netlink: &Netlink, place: &str, paths: &[Path]) -> Result<Severed, Error> {
+    let links = netlink.links().await?;
+    let holders = netlink.holders().await?;
+    let find = |index: u32| links.iter().find(|link| link.index == index);
+    let mut known: BTreeMap<(IpAddr, Option<IpAddr>), Option<String>> = BTreeMap::new();
+    let mut severed = Severed::new();
+    for path in paths {
+        let trouble = match known.get(&(path.local, path.peer)) {
+            Some(trouble) => trouble.clone(),
+            None => {
+                let holder = holders.get(&path.local).and_then(|index| find(*index));
+                let trouble = trouble(netlink, place, path, holder, find).await?;
+                known.entry((path.local, path.peer)).or_insert(trouble).clone()
+            }
+        };
+        severed.extend(trouble.map(|trouble| (path.connection, trouble)));
+    }
+    Ok(severed)
+}
+
+async fn trouble<'a>(
+    netlink: &Netlink,
+    place: &str,
+    path: &Path,
+    holder: Option<&Link>,
+    find: impl Fn(u32) -> Option<&'a Link>,
+) -> Result<Option<String>, Error> {
+    let Path { local, peer, .. } = path;
+    let Some(holder) = holder else { return Ok(Some(format!("{place} has no address {local}"))) };
+    if !holder.up {
+        return Ok(Some(format!("link {}, which has the address {local}, is down in {place}", holder.name)));
+    }
+    let Some(peer) = peer.filter(|peer| peer.is_ipv4() == local.is_ipv4()) else { return Ok(None) };
+    let Some(index) = netlink.way(*local, peer).await? else {
+        return Ok(Some(format!("{place} has no route to the peer's address {peer}")));
+    };
+    // The link that has the address is not always the one that packets leave by.
+    Ok(find(index).filter(|link| !link.carrier).map(|link| {
+        format!("link {}, which leads to the peer's address {peer}, has no carrier in {place}", link.name)
+    }))
+}

@@ -1,0 +1,143 @@
+//! One tunnel as the control plane is to see it: what the engine says, unless no packet can get out of the router.
+
+use karez_engine::{
+    Code, ConnectionId, Event, EventKind, Reason, RouterId, TunnelReport, TunnelState, TunnelStatus,
+};
+use std::collections::VecDeque;
+
+/// How many events of a tunnel wait for the control plane, which keeps as many.
+const EVENTS: usize = 100;
+
+pub(super) struct Tunnel {
+    pub router: RouterId,
+    id: ConnectionId,
+    /// What the engine said last.
+    reported: Option<TunnelStatus>,
+    /// What keeps packets from the peer, whatever the engine says.
+    severed: Option<Reason>,
+    /// When that came or went.
+    severed_at: i64,
+    events: VecDeque<Waiting>,
+}
+
+/// An event that is not known to have been taken.
+struct Waiting {
+    event: Event,
+    /// The number, in this session, of the report that it was in.
+    report: Option<u64>,
+}
+
+impl Tunnel {
+    pub(super) fn new(id: ConnectionId, router: RouterId) -> Self {
+        Self { router, id, reported: None, severed: None, severed_at: 0, events: VecDeque::new() }
+    }
+
+    /// Takes over what the engine says.
+    pub(super) fn report(&mut self, report: TunnelReport) {
+        let before = self.state();
+        self.router = report.router;
+        self.reported = Some(report.status);
+        for event in report.events {
+            self.happened(event);
+        }
+        self.log(before);
+    }
+
+    /// Takes over what keeps packets from the peer, if anything does, and returns whether that is new.
+    pub(super) fn sever(&mut self, trouble: Option<&str>, should_be_up: bool, now: i64) -> bool {
+        if self.severed.as_ref().map(|reason| reason.message.as_str()) == trouble {
+            return false;
+        }
+        let before = self.state();
+        if self.severed.is_none() || trouble.is_none() {
+            self.severed_at = now;
+        }
+        self.severed = trouble.map(|trouble| Reason::new(Code::LocalError, trouble));
+        let event =
+            |code, message: &str| Event { at: now, kind: EventKind::State, code, message: message.into() };
+        match trouble {
+            Some(trouble) => self.happened(event(Some(Code::LocalError), trouble)),
+            None if should_be_up => self.happened(event(None, "packets get out of the router again")),
+            None => {}
+        }
+        self.log(before);
+        true
+    }
+
+    /// What to say of it in the report of this number; nothing as long as nothing is known.
+    pub(super) fn tell(&mut self, number: u64) -> Option<TunnelReport> {
+        let status = self.status()?;
+        let untold = self.events.iter_mut().filter(|waiting| waiting.report.is_none());
+        let events = untold.map(|waiting| {
+            waiting.report = Some(number);
+            waiting.event.clone()
+        });
+        Some(TunnelReport { router: self.router, events: events.collect(), status })
+    }
+
+    /// Who was told is not there any more.
+    pub(super) fn tell_again(&mut self) {
+        self.events.iter_mut().for_each(|waiting| waiting.report = None);
+    }
+
+    /// So many reports have been taken over.
+    pub(super) fn taken(&mut self, reports: u64) {
+        self.events.retain(|waiting| waiting.report.is_none_or(|number| number > reports));
+    }
+
+    fn happened(&mut self, event: Event) {
+        self.events.push_back(Waiting { event, report: None });
+        let surplus = self.events.len().saturating_sub(EVENTS);
+        self.events.drain(..surplus);
+    }
+
+    fn status(&self) -> Option<TunnelStatus> {
+        let Some(severed) = self.severed.as_ref().filter(|_| self.is_concerned()) else {
+            let reported = self.reported.clone()?;
+            let since = reported.since.max(self.severed_at);
+            return Some(TunnelStatus { since, ..reported });
+        };
+        let reported = self.reported.clone().unwrap_or_else(|| self.unknown());
+        // Its SAs are still there, and are shown: with them it goes on as soon as packets get out again.
+        Some(TunnelStatus {
+            state: TunnelState::Down,
+            reason: Some(severed.clone()),
+            since: self.severed_at,
+            ..reported
+        })
+    }
+
+    /// A tunnel that cannot work as it is configured, or that is switched off, is so in any case.
+    fn is_concerned(&self) -> bool {
+        let Some(reported) = &self.reported else { return true };
+        let is_switched_off = reported.reason.as_ref().is_some_and(|reason| reason.code == Code::AdminDown);
+        match reported.state {
+            TunnelState::Up | TunnelState::Pending => true,
+            TunnelState::Down => !is_switched_off,
+            TunnelState::Error => false,
+        }
+    }
+
+    /// Before the engine's first word.
+    fn unknown(&self) -> TunnelStatus {
+        TunnelStatus {
+            id: self.id,
+            state: TunnelState::Down,
+            reason: None,
+            since: self.severed_at,
+            ike: None,
+            children: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    fn state(&self) -> Option<TunnelState> {
+        self.status().map(|status| status.state)
+    }
+
+    fn log(&self, before: Option<TunnelState>) {
+        let Some(status) = self.status().filter(|status| before != Some(status.state)) else { return };
+        let reason = status.reason.as_ref().map(|reason| reason.code.as_str());
+        tracing::info!(connection = %self.id, router = %self.router, state = ?status.state, reason, "tunnel");
+    }
+}
