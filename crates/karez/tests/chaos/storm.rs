@@ -231,9 +231,11 @@ impl<'a> Storm<'a> {
     fn nobodys(&mut self) -> Json {
         let [ike, ipsec] = &self.policies;
         let peer = format!("200.200.128.{}", 200 + self.dice.below(40));
+        // Two that claim one identity with different keys would exclude each other.
+        let name = format!("nobody-{}.example.org", self.counts.get("connections created").unwrap_or(&0));
         json!({
             "name": NOBODY, "vpnservice_id": self.near.service, "ikepolicy_id": ike, "ipsecpolicy_id": ipsec,
-            "peer_address": peer, "peer_id": peer, "psk": self.key,
+            "peer_address": peer, "peer_id": name, "psk": self.key,
             "peer_cidrs": [format!("10.{}.0.0/16", 100 + self.dice.below(100))],
         })
     }
