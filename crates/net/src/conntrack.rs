@@ -9,29 +9,34 @@ mod wire;
 
 use std::io;
 
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use rtnetlink::sys::Socket;
 
 use self::wire::{Answer, Connection};
 use crate::nft::{Pair, Pairs};
-use crate::{Error, Namespace, errno};
+use crate::{Error, Namespace, errno, nfnetlink};
+
+/// How many connections there are in a namespace.
+const COUNT: &str = "net/netfilter/nf_conntrack_count";
 
 /// Forgets the translated connections from the sources of the pairs to their destinations, and returns how many there
 /// were. Connections without translation, and those between other addresses, go on undisturbed.
 ///
-/// Reads all connections of the namespace: some tens of milliseconds where there are 100,000.
+/// Reads all connections of the namespace, if there are any: some milliseconds, and some tens where there are 100,000.
 ///
 /// # Errors
 ///
 /// [`Error::Denied`], [`Error::System`].
 pub async fn forget_translated(namespace: &Namespace, pairs: Pairs) -> Result<usize, Error> {
+    // The kernel looks for a namespace's connections among those of all namespaces.
+    if namespace.sysctl(COUNT).is_ok_and(|count| count == "0") {
+        return Ok(0);
+    }
     let forgotten = namespace.run_async(move || forget(&pairs)).await?;
     forgotten.map_err(|source| Error::system(namespace, "forget translated connections", source))
 }
 
 fn forget(pairs: &Pairs) -> io::Result<usize> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
+    let socket = nfnetlink::open()?;
     let (mut forgotten, mut failure) = (0, None);
     for (family, pairs) in [(wire::AF_INET, pairs.v4()), (wire::AF_INET6, pairs.v6())] {
         if pairs.is_empty() {

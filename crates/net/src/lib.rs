@@ -13,6 +13,7 @@ mod events;
 mod link;
 mod namespace;
 mod netlink;
+mod nfnetlink;
 pub mod nft;
 mod process;
 mod route;

@@ -1,7 +1,8 @@
-//! One nftables table per purpose, replaced as a whole in one transaction.
+//! One nftables table per purpose, changed in one transaction.
 //!
 //! A [`Table`] is a value: sets of address pairs, chains, rules. [`Table::ensure`] makes a namespace have exactly that
-//! table, by the program `nft` with typed JSON, and does nothing when it has. Other tables are never touched.
+//! table, by the program `nft` with typed JSON, and does nothing when it has. [`Table::ensure_after`] is told what was
+//! there before, and changes no more than what differs. Other tables are never touched.
 //!
 //! How nftables hangs together, as far as it decides what the rules here look like (each is shown by a test):
 //!
@@ -11,11 +12,13 @@
 //!   does, for IPv4 and IPv6 alike.
 //! - NAT chains see the first packet of a connection only. A connection that began before the exemption keeps its
 //!   translation until it is forgotten: see [`crate::conntrack`].
-//! - Elements of a concatenated interval set must not overlap; [`Pairs`] sees to that.
+//! - Elements of a concatenated interval set must not overlap; [`Pairs`] and [`CountedPairs`] see to that.
 
 mod ask;
+mod difference;
 mod encode;
 mod expression;
+mod imprint;
 mod live;
 mod pairs;
 mod rule;
@@ -23,11 +26,11 @@ mod shapes;
 mod statement;
 mod table;
 
-pub use live::{Count, counters, exists, remove};
-pub use pairs::{Pair, Pairs};
+pub use live::{Change, Count, counters, exists, remove};
+pub use pairs::{CountedPairs, Pair, Pairs};
 pub use rule::{Action, Condition, Rule};
 pub use shapes::{
     clamp_mss, drop_unless_came_from, drop_unless_came_protected, drop_unless_leaves_protected,
     drop_unless_leaves_through, keep_source, masquerade_except,
 };
-pub use table::{Chain, Hook, PairSet, Table, priority};
+pub use table::{Chain, Hook, PairCounters, PairSet, Table, priority};

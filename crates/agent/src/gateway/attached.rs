@@ -113,8 +113,7 @@ impl Attached {
             site = observed.site;
         }
         let table = rules::table(guards, datapath, &site);
-        let selected = rules::pairs(guards);
-        let has_changed = self.tables.ensure(&namespace, plan.id, table, selected).await.map_err(&failed)?;
+        let has_changed = self.tables.ensure(&namespace, plan.id, table).await.map_err(&failed)?;
         Ok(Made { place, has_changed })
     }
 
@@ -124,7 +123,7 @@ impl Attached {
     /// What the machine refused.
     pub async fn dropped(&self, router: RouterId) -> Result<BTreeMap<ConnectionId, u64>, GatewayError> {
         let namespace = Namespace::open(&self.options.pattern.namespace(router)).map_err(of(router))?;
-        self.tables.dropped(&namespace, router).await.map_err(of(router))
+        self.tables.dropped(&namespace).await.map_err(of(router))
     }
 
     /// The routers whose namespaces are there.

@@ -79,9 +79,7 @@ impl Host {
             }
         }
         let table = rules::table(guards, datapath, &site);
-        let selected = rules::pairs(guards);
-        let mut has_changed =
-            self.tables.ensure(&namespace, plan.id, table, selected).await.map_err(&failed)?;
+        let mut has_changed = self.tables.ensure(&namespace, plan.id, table).await.map_err(&failed)?;
         for version in needed {
             has_changed |= version.switch(&namespace, true).map_err(&failed)?;
         }
@@ -94,7 +92,7 @@ impl Host {
     /// What the machine refused.
     pub async fn dropped(&self, router: RouterId) -> Result<BTreeMap<ConnectionId, u64>, GatewayError> {
         let namespace = self.namespace().map_err(of(router))?;
-        self.tables.dropped(&namespace, router).await.map_err(of(router))
+        self.tables.dropped(&namespace).await.map_err(of(router))
     }
 
     async fn clear(&self, namespace: &Namespace) -> Result<bool, Error> {

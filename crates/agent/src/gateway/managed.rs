@@ -80,9 +80,7 @@ impl Managed {
         // What follows is in an order in which at no time anything goes in clear that should not.
         let site = site::site(plan);
         let table = rules::table(guards, datapath, &site);
-        let tables = &self.tables;
-        has_changed |=
-            tables.ensure(router.namespace(), plan.id, table, rules::pairs(guards)).await.map_err(&failed)?;
+        has_changed |= self.tables.ensure(router.namespace(), plan.id, table).await.map_err(&failed)?;
         has_changed |= settings::ensure(router.namespace(), plan.gateway.is_up).map_err(&failed)?;
         has_changed |= router.ensure_loopback().await.map_err(&failed)?;
         has_changed |= self.link(&node, &router, plan).await?;
@@ -96,7 +94,7 @@ impl Managed {
     /// What the machine refused.
     pub async fn dropped(&self, router: RouterId) -> Result<BTreeMap<ConnectionId, u64>, GatewayError> {
         let namespace = Namespace::open(&names::namespace(router)).map_err(of(router))?;
-        self.tables.dropped(&namespace, router).await.map_err(of(router))
+        self.tables.dropped(&namespace).await.map_err(of(router))
     }
 
     /// Links with their addresses; what is no longer wanted goes first, since an address may have moved.

@@ -13,7 +13,8 @@ use crate::Guard;
 use ipnet::IpNet;
 use karez_engine::{ConnectionId, Datapath, Peer, TunnelPlan};
 use karez_net::nft::{
-    Action, Chain, Condition, Hook, Pair, PairSet, Pairs, Rule, Table, clamp_mss, keep_source, priority,
+    Action, Chain, Condition, Hook, Pair, PairCounters, PairSet, Rule, Table, clamp_mss, keep_source,
+    priority,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,6 +23,9 @@ pub(super) use nat::Nat;
 
 /// The table's name in every namespace.
 pub(super) const TABLE: &str = "karez";
+
+/// The name of its set of what goes from our side to the peers'.
+pub(super) const SELECTED: &str = "selected";
 
 /// What rules have to know of a router besides its guards.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +54,7 @@ pub(super) fn table(guards: &[Guard], datapath: Datapath, site: &Site) -> Option
     guards.sort_by_key(|guard| guard.connection);
     let guards = guards.as_slice();
     let mut table = Table::new(TABLE);
-    let selected = table.add_pairs("selected", pairs(guards));
+    let selected = table.add_pairs(SELECTED, guards.iter().flat_map(guarded).collect());
     if !guards.is_empty() {
         let exempt = Chain::nat("exempt", Hook::Postrouting, priority::NAT_EXEMPTION);
         table.add_chain(exempt.rule(keep_source(&selected)));
@@ -70,11 +74,6 @@ pub(super) fn table(guards: &[Guard], datapath: Datapath, site: &Site) -> Option
         nat.add(&mut table, &selected);
     }
     Some(table)
-}
-
-/// What goes from our side to the peers'.
-pub(super) fn pairs(guards: &[Guard]) -> Pairs {
-    guards.iter().flat_map(guarded).collect()
 }
 
 /// The outer addresses of tunnels, each with where its peer may be: anywhere, while that is only a host name.
@@ -99,6 +98,10 @@ pub(super) fn note(version: Forwarding) -> String {
 fn guarded(guard: &Guard) -> impl Iterator<Item = Pair> {
     let to = |local: IpNet| guard.peer.iter().filter_map(move |peer| Pair::new(local, *peer));
     guard.local.iter().flat_map(move |local| to(*local))
+}
+
+fn counted(guard: &Guard) -> impl Iterator<Item = (Pair, String)> {
+    guarded(guard).map(|pair| (pair, counter(guard.connection)))
 }
 
 /// One set for each MSS, since most tunnels of a router have the same.
@@ -135,6 +138,21 @@ impl Direction {
         }
     }
 
+    fn not_between(self, set: &PairSet) -> Condition {
+        match self {
+            Self::Out => Condition::NotBetween(set.clone()),
+            Self::In => Condition::NotBetweenReversed(set.clone()),
+        }
+    }
+
+    fn count(self, counters: &PairCounters) -> Rule {
+        let any = Rule::new([], Action::Nothing);
+        match self {
+            Self::Out => any.counted_between(counters),
+            Self::In => any.counted_between_reversed(counters),
+        }
+    }
+
     fn is_protected(self, datapath: Datapath) -> Condition {
         const TUN: &str = "ipsec*";
         match (datapath, self) {
@@ -146,17 +164,10 @@ impl Direction {
     }
 }
 
-/// A packet on its way through a protected tunnel, or between none of the selectors, is done with after two rules,
-/// however many tunnels there are.
+/// A packet on its way through a protected tunnel, or between none of the selectors, is done with after two rules. How
+/// many rules there are does not depend on the number of tunnels, neither for packets nor for who changes a tunnel.
 fn add_drops(table: &mut Table, guards: &[Guard], datapath: Datapath, site: &Site, selected: &PairSet) {
-    let back = pairs(guards);
-    let reversed = |pair: &Pair| Pair::new(pair.destination(), pair.source());
-    let back = back.v4().iter().chain(back.v6()).filter_map(reversed).collect();
-    let back = table.add_pairs("selected-back", back);
-    let each: Vec<_> =
-        guards.iter().map(|guard| (counter(guard.connection), guarded(guard).collect())).collect();
-    let each: Vec<_> =
-        each.into_iter().map(|(name, pairs)| (table.add_pairs(name.clone(), pairs), name)).collect();
+    let counters = table.add_counters("dropped", guards.iter().flat_map(counted).collect());
     let passes = passes::Sets::add(table, guards, site);
     let chains = [
         ("clear-out", Hook::Forward, Direction::Out),
@@ -165,21 +176,15 @@ fn add_drops(table: &mut Table, guards: &[Guard], datapath: Datapath, site: &Sit
         ("clear-in-own", Hook::Input, Direction::In),
     ];
     for (name, hook, direction) in chains {
-        let unselected = match direction {
-            Direction::Out => selected,
-            Direction::In => &back,
-        };
         let forged = (hook == Hook::Forward && direction == Direction::Out && site.is_forgery_known)
             .then(|| forged(site, selected));
-        let drop = |(set, name): &(PairSet, String)| {
-            Rule::new([direction.between(set)], Action::Drop).counted(name.clone())
-        };
         let chain = Chain::filter(name, hook, priority::FILTER)
             .rules(forged.into_iter().flatten())
             .rule(Rule::new([direction.is_protected(datapath)], Action::Accept))
-            .rule(Rule::new([Condition::NotBetween(unselected.clone())], Action::Accept))
+            .rule(Rule::new([direction.not_between(selected)], Action::Accept))
             .rules(passes.rules(direction, hook, site))
-            .rules(each.iter().map(drop));
+            .rule(direction.count(&counters))
+            .rule(Rule::new([], Action::Drop));
         table.add_chain(chain);
     }
 }

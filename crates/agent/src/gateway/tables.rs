@@ -1,12 +1,12 @@
 //! The tables of rules in the namespaces of routers, and what has to be remembered of them.
 
 use super::forwarding::Forwarding;
-use super::rules::{TABLE, counter, note};
+use super::rules::{SELECTED, TABLE, counter, note};
 use karez_engine::{ConnectionId, RouterId};
-use karez_net::nft::{self, Pairs, Table};
+use karez_net::nft::{self, Change, Count, Pairs, Table};
 use karez_net::{Error, Namespace, conntrack};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All routers' tables.
 #[derive(Debug, Default)]
@@ -15,11 +15,11 @@ pub(super) struct Tables {
 }
 
 /// What was put into a namespace last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Known {
-    table: Option<Table>,
-    /// What earlier tables have dropped: counters begin anew with each.
-    dropped: BTreeMap<ConnectionId, u64>,
+    table: Arc<Table>,
+    /// What is exempt from address translation, and may still have connections from before it was.
+    unforgotten: Pairs,
 }
 
 impl Tables {
@@ -29,21 +29,25 @@ impl Tables {
         namespace: &Namespace,
         router: RouterId,
         table: Option<Table>,
-        selected: Pairs,
     ) -> Result<bool, Error> {
         let Some(table) = table else { return self.remove(namespace, router).await };
-        let mut known = self.known(router);
-        if known.table.as_ref().is_some_and(|before| *before != table) {
-            known.dropped = self.dropped(namespace, router).await?;
-        }
-        let has_changed = table.ensure(namespace).await?;
-        if has_changed && !selected.is_empty() {
+        let known = self.known(router);
+        let before = known.as_ref().map(|known| &*known.table);
+        let change = table.ensure_after(namespace, before).await?;
+        let exempt = match (change, before) {
+            (Change::None, _) => Pairs::default(),
+            (Change::Difference, Some(before)) => selected(&table).since(&selected(before)),
+            (Change::Difference | Change::Replacement, _) => selected(&table),
+        };
+        let earlier = known.iter().flat_map(|known| known.unforgotten.iter());
+        let known = Known { table: Arc::new(table), unforgotten: earlier.chain(exempt.iter()).collect() };
+        self.lock().insert(router, known.clone());
+        if !known.unforgotten.is_empty() {
             // Their translation was decided on before they were exempt from it.
-            conntrack::forget_translated(namespace, selected).await?;
+            conntrack::forget_translated(namespace, known.unforgotten).await?;
+            self.lock().insert(router, Known { table: known.table, unforgotten: Pairs::default() });
         }
-        known.table = Some(table);
-        self.lock().insert(router, known);
-        Ok(has_changed)
+        Ok(change != Change::None)
     }
 
     /// Removes the table.
@@ -58,43 +62,31 @@ impl Tables {
         self.lock().remove(&router);
     }
 
-    /// How many packets were dropped for each connection because they would have gone or have come in clear, since the
-    /// agent was started or the rules were put up, whichever was later.
-    pub(super) async fn dropped(
-        &self,
-        namespace: &Namespace,
-        router: RouterId,
-    ) -> Result<BTreeMap<ConnectionId, u64>, Error> {
-        let earlier = self.known(router).dropped;
-        if !nft::exists(namespace, TABLE).await? {
-            return Ok(earlier);
-        }
-        let mut dropped = BTreeMap::new();
-        for (name, count) in nft::counters(namespace, TABLE).await? {
-            if let Some(connection) = connection(&name) {
-                let before = earlier.get(&connection).copied().unwrap_or_default();
-                dropped.insert(connection, before + count.packets);
-            }
-        }
-        Ok(dropped)
+    /// How many packets were dropped for each connection because they would have gone or have come in clear, since its
+    /// rules were put up.
+    pub(super) async fn dropped(&self, namespace: &Namespace) -> Result<BTreeMap<ConnectionId, u64>, Error> {
+        let counters = nft::counters(namespace, TABLE).await?;
+        let dropped = |(name, count): (String, Count)| Some((connection(&name)?, count.packets));
+        Ok(counters.into_iter().filter_map(dropped).collect())
     }
 
     /// What the table says was off before.
     pub(super) async fn switched_on(&self, namespace: &Namespace) -> Result<BTreeSet<Forwarding>, Error> {
-        if !nft::exists(namespace, TABLE).await? {
-            return Ok(BTreeSet::new());
-        }
         let counters = nft::counters(namespace, TABLE).await?;
         Ok(Forwarding::ALL.into_iter().filter(|version| counters.contains_key(&note(*version))).collect())
     }
 
-    fn known(&self, router: RouterId) -> Known {
-        self.lock().get(&router).cloned().unwrap_or_default()
+    fn known(&self, router: RouterId) -> Option<Known> {
+        self.lock().get(&router).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<RouterId, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn selected(table: &Table) -> Pairs {
+    table.pairs(SELECTED).cloned().unwrap_or_default()
 }
 
 fn connection(name: &str) -> Option<ConnectionId> {

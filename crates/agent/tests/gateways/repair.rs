@@ -23,6 +23,8 @@ async fn what_is_changed_by_hand_is_put_right() -> Result<()> {
         format!("ip link del {internal}"),
         "nft flush ruleset".to_owned(),
         "nft delete table inet karez".to_owned(),
+        "nft flush table inet karez".to_owned(),
+        "nft flush chain inet karez clear-out".to_owned(),
         "sysctl -qw net.ipv4.ip_forward=0".to_owned(),
     ];
     for command in by_hand {

@@ -1,8 +1,10 @@
 //! Selectors that hold more than hosts of two networks.
 
-use crate::cloud::{Cloud, guard, tunnel, usual_guards};
-use crate::scratch::{Scratch, eventually};
+use crate::cloud::{Cloud, guard, options, tunnel, usual_guards};
+use crate::scratch::{Scratch, eventually, net};
 use anyhow::Result;
+use karez_agent::gateway::Managed;
+use karez_engine::Datapath;
 
 #[tokio::test]
 async fn with_all_the_world_behind_the_tunnel_neighbours_are_still_neighbours() -> Result<()> {
@@ -79,6 +81,76 @@ async fn what_was_dropped_is_counted_on_when_rules_change() -> Result<()> {
     assert!(!host.pings("20.0.0.9")?);
 
     assert!(cloud.gateway.dropped(cloud.plan.id).await?[&connection] > before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_dropped_is_counted_on_by_an_agent_that_remembers_nothing() -> Result<()> {
+    let cloud = Cloud::new().await?;
+    let mut guards = usual_guards();
+    cloud.make(&guards).await?;
+    let host = cloud.host(1).await?;
+    assert!(!host.pings("20.0.0.9")?);
+    assert_eq!(cloud.gateway.dropped(cloud.plan.id).await?[&guards[0].connection], 1);
+
+    let next = Managed::new(options(&cloud.node));
+    guards[0].mss = Some(1200);
+    assert!(next.make(&cloud.plan, &guards, Datapath::Userspace).await?.has_changed);
+
+    assert!(!host.pings("20.0.0.9")?);
+    assert_eq!(next.dropped(cloud.plan.id).await?[&guards[0].connection], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edit_of_one_tunnel_does_not_disturb_another() -> Result<()> {
+    let cloud = Cloud::new().await?;
+    let [usual, _] = usual_guards();
+    let mut other = guard(&["10.0.2.0/24"], &["20.0.1.0/24"]);
+    cloud.make(&[usual.clone(), other.clone()]).await?;
+    let host = cloud.host(1).await?;
+    let peer = cloud.tunnel().await?;
+    eventually("the tunnel works", || host.pings("20.0.0.9")).await?;
+    peer.watch(&[("own", "ip saddr 10.0.1.9"), ("translated", "ip saddr != 10.0.1.9 ip daddr 20.0.0.9")])?;
+    let before = cloud.gateway.dropped(cloud.plan.id).await?[&usual.connection];
+
+    let pinging = host.keep_pinging("20.0.0.9")?;
+    for round in 0..10_u16 {
+        other.mss = Some(1200 + round);
+        other.peer = vec![net(&format!("20.0.{}.0/24", 2 + round))];
+        assert!(cloud.make(&[usual.clone(), other.clone()]).await?);
+    }
+    assert!(cloud.make(std::slice::from_ref(&usual)).await?, "and is removed");
+    let (sent, answered) = pinging.stop()?;
+
+    assert!(sent > 5, "it ran");
+    assert!(sent - answered <= 1, "{answered} of {sent}; the last may have been on its way");
+    assert!(peer.seen("own").await? >= answered);
+    assert_eq!(peer.seen("translated").await?, 0);
+    assert_eq!(cloud.gateway.dropped(cloud.plan.id).await?[&usual.connection], before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_tunnels_that_overlap_one_goes_and_the_other_stays_protected() -> Result<()> {
+    let cloud = Cloud::new().await?;
+    cloud.route_back().await?;
+    let wide = guard(&["10.0.0.0/16"], &["20.0.0.0/24"]);
+    let narrow = guard(&["10.0.1.0/24"], &["20.0.0.0/16"]);
+    cloud.make(&[wide.clone(), narrow.clone()]).await?;
+    let (one, two) = (cloud.host(1).await?, cloud.host(2).await?);
+    cloud.beyond.watch(&[("clear", "ip saddr 10.0.0.0/8")])?;
+    assert!(!one.pings("20.0.0.9")?);
+    let dropped = cloud.gateway.dropped(cloud.plan.id).await?;
+    assert_eq!((dropped[&wide.connection], dropped[&narrow.connection]), (1, 0), "it counts once");
+
+    cloud.make(std::slice::from_ref(&narrow)).await?;
+
+    assert!(!one.pings("20.0.0.9")?, "the other has it too");
+    assert_eq!(cloud.beyond.seen("clear").await?, 0);
+    assert!(two.pings("20.0.0.9")?, "what only the first had is in nobody's way any more");
+    let dropped = cloud.gateway.dropped(cloud.plan.id).await?;
+    assert_eq!(dropped, [(narrow.connection, 1)].into());
     Ok(())
 }
 

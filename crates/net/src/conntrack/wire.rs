@@ -1,10 +1,12 @@
-//! The few messages of ctnetlink (`linux/netfilter/nfnetlink_conntrack.h`) that are needed. Numbers in headers are in
-//! the machine's order; what identifies a connection is handed back as it came, never interpreted.
+//! The few messages of ctnetlink (`linux/netfilter/nfnetlink_conntrack.h`) that are needed. What identifies a
+//! connection is handed back as it came, never interpreted.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NlasIterator};
+
+use crate::nfnetlink::{NLMSG_DONE, NLMSG_ERROR, Received, message, received};
 
 pub(super) const AF_INET: u8 = 2;
 pub(super) const AF_INET6: u8 = 10;
@@ -12,8 +14,6 @@ pub(super) const AF_INET6: u8 = 10;
 const GET: u16 = 0x0101;
 const NEW: u16 = 0x0100;
 const DELETE: u16 = 0x0102;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
@@ -22,10 +22,6 @@ const CTA_ZONE: u16 = 18;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_IP_SOURCE: [u16; 2] = [1, 3];
 const CTA_IP_DESTINATION: [u16; 2] = [2, 4];
-
-/// `struct nlmsghdr` and `struct nfgenmsg`.
-const HEADER: usize = 16;
-const FAMILY_HEADER: usize = 4;
 
 /// A connection, by the addresses of its first packet and of the answer that is expected to it.
 #[derive(Debug)]
@@ -65,51 +61,15 @@ pub(super) fn delete(family: u8, connection: &Connection) -> Vec<u8> {
     message(DELETE, NLM_F_REQUEST | NLM_F_ACK, family, &connection.identity)
 }
 
-fn message(kind: u16, flags: u16, family: u8, attributes: &[u8]) -> Vec<u8> {
-    let length = HEADER + FAMILY_HEADER + attributes.len();
-    let mut message = Vec::with_capacity(length);
-    message.extend(u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend(flags.to_ne_bytes());
-    // Sequence and port: one request at a time on a socket of its own needs neither.
-    message.extend([0; 8]);
-    message.extend([family, 0, 0, 0]);
-    message.extend(attributes);
-    message
-}
-
 /// The messages of one datagram.
-pub(super) fn answers(mut datagram: &[u8]) -> Vec<io::Result<Answer>> {
-    let mut answers = Vec::new();
-    while let Some((kind, body, rest)) = split(datagram) {
-        datagram = rest;
-        answers.push(match kind {
-            NLMSG_DONE => Ok(Answer::Done),
-            NLMSG_ERROR => acknowledgement(body),
-            NEW => {
-                Ok(body.get(FAMILY_HEADER..).and_then(connection).map_or(Answer::Other, Answer::Connection))
-            }
-            _ => Ok(Answer::Other),
-        });
-    }
-    answers
-}
-
-fn split(datagram: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?)).ok()?;
-    let kind = u16::from_ne_bytes(datagram.get(4..6)?.try_into().ok()?);
-    let body = datagram.get(HEADER..length)?;
-    let aligned = length.next_multiple_of(4).min(datagram.len());
-    Some((kind, body, datagram.get(aligned..)?))
-}
-
-fn acknowledgement(body: &[u8]) -> io::Result<Answer> {
-    let code = body.get(..4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
-    match code {
-        Some(0) => Ok(Answer::Done),
-        Some(code) => Err(io::Error::from_raw_os_error(code.saturating_abs())),
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "a netlink error without a code")),
-    }
+pub(super) fn answers(datagram: &[u8]) -> Vec<io::Result<Answer>> {
+    let answer = |message: Received<'_>| match message.kind {
+        NLMSG_DONE => Ok(Answer::Done),
+        NLMSG_ERROR => message.outcome().map(|()| Answer::Done),
+        NEW => Ok(message.attributes().and_then(connection).map_or(Answer::Other, Answer::Connection)),
+        _ => Ok(Answer::Other),
+    };
+    received(datagram).map(answer).collect()
 }
 
 /// None for what is not understood; it is left alone then.

@@ -21,14 +21,6 @@ impl Family {
     }
 }
 
-/// A set holds addresses of one family, so that one of pairs is two.
-pub(super) fn set_name(name: &str, family: Family) -> String {
-    match family {
-        Family::V4 => format!("{name}-4"),
-        Family::V6 => format!("{name}-6"),
-    }
-}
-
 pub(super) type Words = Expression<'static>;
 
 pub(super) fn text(text: impl Into<String>) -> Words {

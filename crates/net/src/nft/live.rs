@@ -1,19 +1,17 @@
-//! Tables in the kernel: replaced, looked at and removed by `nft`, run inside the namespace.
+//! Tables in the kernel: changed by `nft`, run inside the namespace, and asked about without it.
 
 use std::collections::BTreeMap;
 
-use nftables::helper::{
-    DEFAULT_ARGS, DEFAULT_NFT, NftablesError, apply_ruleset_raw, get_current_ruleset_raw,
-};
-use serde::Deserialize;
+use nftables::helper::{DEFAULT_ARGS, DEFAULT_NFT, NftablesError, apply_ruleset_raw};
 use serde_json::json;
 
-use super::Table;
-use super::ask::has_chain;
+use super::encode::Transaction;
+use super::imprint::Imprint;
+use super::{Table, ask};
 use crate::{Error, Namespace};
 
-/// What a counter has counted since its table was last replaced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// What a counter has counted since it is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Packets.
     pub packets: u64,
@@ -21,26 +19,80 @@ pub struct Count {
     pub bytes: u64,
 }
 
+/// What had to be done for a table to be as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// What differs from the table that was there.
+    Difference,
+    /// The table was put into the place of whatever was there.
+    Replacement,
+}
+
 impl Table {
     /// Makes the namespace have exactly this table under its name, in one transaction: no packet meets half of it, or
-    /// none. Does nothing, and leaves counters alone, when this very table is there already.
+    /// none. Does nothing when this very table is there already. Counters that stay go on from where they are.
     ///
     /// # Errors
     ///
     /// [`Error::NoNft`]; [`Error::Nft`] with what `nft` said, when it refused; [`Error::Denied`], [`Error::System`].
     pub async fn ensure(&self, namespace: &Namespace) -> Result<bool, Error> {
+        self.ensure_after(namespace, None).await.map(|change| change != Change::None)
+    }
+
+    /// As [`Table::ensure`], by no more than what differs from the table that was put there `before`, as long as that
+    /// is still there and was not changed by somebody else.
+    ///
+    /// Somebody who changes chains or rules is noticed; who changes elements of sets is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::ensure`].
+    pub async fn ensure_after(&self, namespace: &Namespace, before: Option<&Self>) -> Result<Change, Error> {
         let operation = format!("apply table {}", self.name());
-        let transaction =
-            self.transaction().map_err(|error| refused(namespace, &operation, &error.to_string()))?;
-        let table = self.name().to_owned();
-        let changed = namespace.run_async(move || {
-            // Where the kernel gives no answer, `nft` says why.
-            if has_chain(&table, &transaction.mark).unwrap_or(false) {
-                return Ok(false);
+        let unwritten = |error: serde_json::Error| refused(namespace, &operation, &error.to_string());
+        let imprint = self.imprint().map_err(unwritten)?;
+        let name = self.name().to_owned();
+        // Where the kernel gives no answer, `nft` says why.
+        let chains = namespace.run_async(move || ask::chains(&name)).await?.unwrap_or_default();
+        if chains == imprint.chains {
+            return Ok(Change::None);
+        }
+        if let Some(before) = before {
+            let imprint_before = before.imprint().map_err(unwritten)?;
+            if chains == imprint_before.chains
+                && self.change(namespace, &imprint, before, &imprint_before).await?
+            {
+                return Ok(Change::Difference);
             }
-            apply_ruleset_raw(&transaction.json, DEFAULT_NFT, DEFAULT_ARGS).map(|_| true)
-        });
-        changed.await?.map_err(|error| failed(namespace, &operation, error))
+        }
+        let name = self.name().to_owned();
+        let counts = namespace.run_async(move || ask::counters(&name)).await?.unwrap_or_default();
+        let replacement = self.replacement(&imprint.mark, &counts);
+        run(namespace, &operation, &replacement).await?;
+        Ok(Change::Replacement)
+    }
+
+    /// Whether it could be done.
+    async fn change(
+        &self,
+        namespace: &Namespace,
+        imprint: &Imprint,
+        before: &Self,
+        imprint_before: &Imprint,
+    ) -> Result<bool, Error> {
+        let Some(difference) = self.difference(&imprint.mark, before, &imprint_before.mark) else {
+            return Ok(false);
+        };
+        match run(namespace, &format!("change table {}", self.name()), &difference).await {
+            Ok(()) => Ok(true),
+            Err(error @ Error::Nft { .. }) => {
+                tracing::warn!(%error, "a table is not what it was made; it is replaced");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -48,12 +100,11 @@ impl Table {
 ///
 /// # Errors
 ///
-/// As [`Table::ensure`].
+/// [`Error::Denied`], [`Error::System`].
 pub async fn exists(namespace: &Namespace, table: &str) -> Result<bool, Error> {
     let wanted = table.to_owned();
-    let found =
-        namespace.run_async(move || list(&["tables", "inet"]).and_then(|text| has_table(&text, &wanted)));
-    found.await?.map_err(|error| failed(namespace, &format!("look for table {table}"), error))
+    let found = namespace.run_async(move || ask::has_table(&wanted));
+    found.await?.map_err(|error| Error::system(namespace, format!("look for table {table}"), error))
 }
 
 /// Removes the `inet` table of this name with all that is in it; `false` when there was none.
@@ -73,59 +124,23 @@ pub async fn remove(namespace: &Namespace, table: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// What the counters of the `inet` table of this name have counted. They begin anew when the table is replaced.
+/// What the counters of the `inet` table of this name have counted; none where there is no such table.
 ///
 /// # Errors
 ///
-/// As [`Table::ensure`]; [`Error::Nft`] if there is no such table.
+/// [`Error::Denied`], [`Error::System`].
 pub async fn counters(namespace: &Namespace, table: &str) -> Result<BTreeMap<String, Count>, Error> {
     let name = table.to_owned();
-    let text = namespace.run_async(move || {
-        let text = list(&["counters", "table", "inet", &name])?;
-        parse_counters(&text).map_err(NftablesError::NftInvalidJson)
-    });
-    text.await?.map_err(|error| failed(namespace, &format!("read the counters of table {table}"), error))
+    let counters = namespace.run_async(move || ask::counters(&name));
+    counters
+        .await?
+        .map_err(|error| Error::system(namespace, format!("read the counters of table {table}"), error))
 }
 
-fn list(what: &[&str]) -> Result<String, NftablesError> {
-    // "-t": elements of sets are many, and not asked for.
-    let arguments = ["-t", "list"].iter().chain(what);
-    get_current_ruleset_raw(DEFAULT_NFT, arguments)
-}
-
-fn has_table(text: &str, name: &str) -> Result<bool, NftablesError> {
-    let listing: Listing = serde_json::from_str(text).map_err(NftablesError::NftInvalidJson)?;
-    Ok(listing.nftables.iter().filter_map(|object| object.table.as_ref()).any(|table| table.name == name))
-}
-
-fn parse_counters(text: &str) -> Result<BTreeMap<String, Count>, serde_json::Error> {
-    let listing: Listing = serde_json::from_str(text)?;
-    let counters = listing.nftables.into_iter().filter_map(|object| object.counter);
-    Ok(counters.map(|counter| (counter.name, counter.count)).collect())
-}
-
-/// What is read of a listing. Not the library's types: theirs cannot hold a counter beyond 32 bits.
-#[derive(Deserialize)]
-struct Listing {
-    nftables: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    table: Option<ListedTable>,
-    counter: Option<ListedCounter>,
-}
-
-#[derive(Deserialize)]
-struct ListedTable {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct ListedCounter {
-    name: String,
-    #[serde(flatten)]
-    count: Count,
+async fn run(namespace: &Namespace, operation: &str, transaction: &Transaction) -> Result<(), Error> {
+    let json = transaction.json().map_err(|error| refused(namespace, operation, &error.to_string()))?;
+    let done = namespace.run_async(move || apply_ruleset_raw(&json, DEFAULT_NFT, DEFAULT_ARGS));
+    done.await?.map(drop).map_err(|error| failed(namespace, operation, error))
 }
 
 fn failed(namespace: &Namespace, operation: &str, error: NftablesError) -> Error {

@@ -4,10 +4,13 @@
 //! other. The kernel refuses elements that overlap, and two connections of a tenant may well do so:
 //! `10.0.0.0/8 → 172.16.1.0/24` and `10.0.1.0/24 → 172.16.0.0/16`. So what is covered twice is cut off once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod rectangles;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use rectangles::Rectangles;
 
 /// A source network and a destination network of one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,110 +60,63 @@ impl Pairs {
     pub fn v6(&self) -> &[Pair] {
         &self.v6
     }
+
+    /// The elements of both families.
+    pub fn iter(&self) -> impl Iterator<Item = Pair> {
+        self.v4.iter().chain(&self.v6).copied()
+    }
+
+    /// Those elements that are not in `before`. They cover at least what it does not.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let new = |now: &[Pair], before: &[Pair]| {
+            let before: BTreeSet<_> = before.iter().collect();
+            now.iter().filter(|pair| !before.contains(pair)).copied().collect()
+        };
+        Self { v4: new(&self.v4, &before.v4), v6: new(&self.v6, &before.v6) }
+    }
 }
 
 impl FromIterator<Pair> for Pairs {
     fn from_iter<I: IntoIterator<Item = Pair>>(pairs: I) -> Self {
-        let (mut v4, mut v6) = (Rectangles::new(), Rectangles::new());
-        for pair in pairs {
-            let rectangles = if pair.source.addr().is_ipv4() { &mut v4 } else { &mut v6 };
-            rectangles.entry(Prefix::from(pair.source)).or_default().insert(Prefix::from(pair.destination));
-        }
-        Self { v4: without_overlap(v4, Prefix::to_v4), v6: without_overlap(v6, Prefix::to_v6) }
+        let [v4, v6] = Rectangles::new(pairs.into_iter().map(|pair| (pair, ()))).without_overlap();
+        let pairs = |elements: Vec<(Pair, ())>| elements.into_iter().map(|(pair, ())| pair).collect();
+        Self { v4: pairs(v4), v6: pairs(v6) }
     }
 }
 
-/// Destinations by source.
-type Rectangles = BTreeMap<Prefix, BTreeSet<Prefix>>;
-
-/// Two rectangles overlap only where one's source holds the other's. So from each source's destinations those are cut
-/// that a wider source already has; what remains is disjoint, and covers the same.
-fn without_overlap(rectangles: Rectangles, network: fn(Prefix) -> IpNet) -> Vec<Pair> {
-    let mut by_width: Vec<_> = rectangles.into_iter().collect();
-    by_width.sort_by_key(|(source, _)| source.length);
-    let mut kept = Rectangles::new();
-    for (source, destinations) in by_width {
-        let wider: Vec<_> = source.wider().filter_map(|wider| kept.get(&wider)).collect();
-        let mut remaining = BTreeSet::new();
-        for destination in destinations {
-            // In this order a wider destination comes before the narrower ones in it.
-            if !destination.wider().any(|wider| remaining.contains(&wider)) {
-                cut(destination, &wider, &mut remaining);
-            }
-        }
-        kept.insert(source, remaining);
-    }
-    let pairs = kept.into_iter().flat_map(|(source, destinations)| {
-        destinations.into_iter().map(move |destination| (network(source), network(destination)))
-    });
-    pairs.map(|(source, destination)| Pair { source, destination }).collect()
+/// Pairs, each with the counter that packets between them are counted under. Where several cover a packet, it is
+/// counted for the one with the widest source, of those for the one with the widest destination, and of equal ones for
+/// the one that was given first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CountedPairs {
+    v4: Vec<(Pair, String)>,
+    v6: Vec<(Pair, String)>,
+    counters: BTreeSet<String>,
 }
 
-/// Puts into `remaining` what of `prefix` none of `holes` covers, halving it where a hole lies within.
-fn cut(prefix: Prefix, holes: &[&BTreeSet<Prefix>], remaining: &mut BTreeSet<Prefix>) {
-    let covered = |hole: &&BTreeSet<Prefix>| {
-        hole.contains(&prefix) || prefix.wider().any(|wider| hole.contains(&wider))
-    };
-    if holes.iter().any(covered) {
-        return;
+impl CountedPairs {
+    pub(super) fn v4(&self) -> &[(Pair, String)] {
+        &self.v4
     }
-    if !holes.iter().any(|hole| hole.range(prefix..=prefix.last_within()).next().is_some()) {
-        remaining.insert(prefix);
-        return;
+
+    pub(super) fn v6(&self) -> &[(Pair, String)] {
+        &self.v6
     }
-    for half in prefix.halves() {
-        cut(half, holes, remaining);
+
+    /// All counters, also those that nothing is left to count for.
+    pub(super) fn counters(&self) -> &BTreeSet<String> {
+        &self.counters
     }
 }
 
-/// The leading bits that the addresses of a network share; IPv4 in the upper 32. A network sorts before those in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefix {
-    bits: u128,
-    length: u8,
-}
-
-impl Prefix {
-    /// The networks that this one lies in, the widest first, without itself.
-    fn wider(self) -> impl Iterator<Item = Self> {
-        (0..self.length).map(move |length| Self { bits: self.bits & mask(length), length })
+impl FromIterator<(Pair, String)> for CountedPairs {
+    fn from_iter<I: IntoIterator<Item = (Pair, String)>>(pairs: I) -> Self {
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        let counters = pairs.iter().map(|(_, counter)| counter.clone()).collect();
+        let [v4, v6] = Rectangles::new(pairs).without_overlap();
+        Self { v4, v6, counters }
     }
-
-    /// The last of the networks within this one, in their order.
-    fn last_within(self) -> Self {
-        Self { bits: self.bits | !mask(self.length), length: 128 }
-    }
-
-    /// Only for networks of more than one address.
-    fn halves(self) -> [Self; 2] {
-        let length = self.length + 1;
-        let upper = !mask(self.length) & mask(length);
-        [Self { bits: self.bits, length }, Self { bits: self.bits | upper, length }]
-    }
-
-    fn to_v4(self) -> IpNet {
-        let address = Ipv4Addr::from_bits((self.bits >> 96) as u32);
-        IpNet::V4(Ipv4Net::new_assert(address, self.length))
-    }
-
-    fn to_v6(self) -> IpNet {
-        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(self.bits), self.length))
-    }
-}
-
-impl From<IpNet> for Prefix {
-    fn from(net: IpNet) -> Self {
-        let bits = match net {
-            IpNet::V4(net) => u128::from(net.network().to_bits()) << 96,
-            IpNet::V6(net) => net.network().to_bits(),
-        };
-        Self { bits, length: net.prefix_len() }
-    }
-}
-
-/// As many leading ones.
-fn mask(length: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
 #[cfg(test)]

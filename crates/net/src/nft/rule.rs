@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::PairSet;
+use super::{PairCounters, PairSet};
 
 /// What happens to the packets that meet all of the conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub(super) conditions: Vec<Condition>,
-    pub(super) counter: Option<String>,
+    pub(super) counter: Option<Counter>,
     pub(super) action: Action,
 }
 
@@ -21,7 +21,51 @@ impl Rule {
     /// Counts those packets under this name. Rules of a table may share a name, and then add up.
     #[must_use]
     pub fn counted(self, counter: impl Into<String>) -> Self {
-        Self { counter: Some(counter.into()), ..self }
+        Self { counter: Some(Counter::Named(counter.into())), ..self }
+    }
+
+    /// Counts those packets under the counter of the pair that they go between. The rule is about packets from a
+    /// pair's source to its destination only.
+    #[must_use]
+    pub fn counted_between(self, counters: &PairCounters) -> Self {
+        Self { counter: Some(Counter::Between(counters.clone())), ..self }
+    }
+
+    /// As [`Rule::counted_between`], of packets from a pair's destination to its source.
+    #[must_use]
+    pub fn counted_between_reversed(self, counters: &PairCounters) -> Self {
+        Self { counter: Some(Counter::BetweenReversed(counters.clone())), ..self }
+    }
+
+    /// The counter that does not depend on the packet.
+    pub(super) fn named_counter(&self) -> Option<&str> {
+        match self.counter.as_ref()? {
+            Counter::Named(name) => Some(name),
+            Counter::Between(_) | Counter::BetweenReversed(_) => None,
+        }
+    }
+
+    /// Whether it has to be written for each address family.
+    pub(super) fn of_family(&self) -> bool {
+        let counter = self.counter.as_ref().is_some_and(Counter::of_family);
+        counter || self.action.of_family() || self.conditions.iter().any(Condition::of_family)
+    }
+}
+
+/// What a rule counts under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Counter {
+    Named(String),
+    Between(PairCounters),
+    BetweenReversed(PairCounters),
+}
+
+impl Counter {
+    fn of_family(&self) -> bool {
+        match self {
+            Self::Named(_) => false,
+            Self::Between(_) | Self::BetweenReversed(_) => true,
+        }
     }
 }
 
@@ -36,6 +80,8 @@ pub enum Condition {
     BetweenReversed(PairSet),
     /// Not from the source to the destination of any pair.
     NotBetween(PairSet),
+    /// Not from the destination to the source of any pair.
+    NotBetweenReversed(PairSet),
     /// Came in through this link.
     CameFrom(String),
     /// Came in through another link than this, or was made here.
@@ -94,10 +140,12 @@ pub enum Action {
 }
 
 impl Condition {
-    /// Whether it has to be written for each address family.
-    pub(super) fn of_family(&self) -> bool {
+    fn of_family(&self) -> bool {
         match self {
-            Self::Between(_) | Self::BetweenReversed(_) | Self::NotBetween(_) => true,
+            Self::Between(_)
+            | Self::BetweenReversed(_)
+            | Self::NotBetween(_)
+            | Self::NotBetweenReversed(_) => true,
             Self::CameFrom(_)
             | Self::NotCameFrom(_)
             | Self::LeavesThrough(_)
@@ -117,8 +165,7 @@ impl Condition {
 }
 
 impl Action {
-    /// Whether it has to be written for each address family.
-    pub(super) fn of_family(&self) -> bool {
+    fn of_family(&self) -> bool {
         match self {
             Self::SourceNat(_) | Self::DestinationNat(_) | Self::KeepSource => true,
             Self::Accept

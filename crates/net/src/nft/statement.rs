@@ -3,17 +3,22 @@
 use std::net::IpAddr;
 
 use nftables::expr::{Expression, MetaKey};
-use nftables::stmt::{Accept, Counter, Drop, Mangle, NAT, NATFamily, Operator, Statement};
+use nftables::stmt::{Accept, Counter as NamedCounter, Drop, Mangle, NAT, NATFamily, Operator, Statement};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::expression::{
-    Family, address, compare, concatenation, is, is_not, meta, payload, segment_size, set_name, text,
+    Family, address, compare, concatenation, is, is_not, meta, payload, segment_size, text,
 };
+use super::rule::Counter;
 use super::{Action, Condition, PairSet, Rule};
 
+/// From a pair's source to its destination, and back.
+const THERE: [&str; 2] = ["saddr", "daddr"];
+const BACK: [&str; 2] = ["daddr", "saddr"];
+
 /// A statement, in the library's types where it has one that works.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Word {
     Typed(Box<Statement<'static>>),
@@ -22,8 +27,7 @@ pub(super) enum Word {
 
 /// What a rule is in the table: one rule, or one for each family that it can be about.
 pub(super) fn words(rule: &Rule) -> Vec<Vec<Word>> {
-    let of_family = rule.conditions.iter().any(Condition::of_family) || rule.action.of_family();
-    if !of_family {
+    if !rule.of_family() {
         return words_for(rule, None).into_iter().collect();
     }
     [Family::V4, Family::V6].into_iter().filter_map(|family| words_for(rule, Some(family))).collect()
@@ -40,8 +44,7 @@ fn words_for(rule: &Rule, family: Option<Family>) -> Option<Vec<Word>> {
         words.push(is(meta(MetaKey::Nfproto), text(name)).into());
     }
     let conditions = rule.conditions.iter().map(|condition| encode_condition(condition, family));
-    let counter =
-        rule.counter.iter().map(|name| Statement::Counter(Counter::Named(name.clone().into())).into());
+    let counter = rule.counter.iter().map(|counter| encode_counter(counter, family));
     let action = std::iter::once(encode_action(rule.action, family));
     for encoded in conditions.chain(counter).chain(action) {
         match encoded {
@@ -77,9 +80,10 @@ impl From<Statement<'static>> for Encoded {
 fn encode_condition(condition: &Condition, family: Option<Family>) -> Encoded {
     let number = |number: u32| Expression::Number(number);
     let statement = match condition {
-        Condition::Between(set) => return between(set, family, ["saddr", "daddr"]),
-        Condition::BetweenReversed(set) => return between(set, family, ["daddr", "saddr"]),
-        Condition::NotBetween(set) => return not_between(set, family),
+        Condition::Between(set) => return between(set, family, THERE),
+        Condition::BetweenReversed(set) => return between(set, family, BACK),
+        Condition::NotBetween(set) => return not_between(set, family, THERE),
+        Condition::NotBetweenReversed(set) => return not_between(set, family, BACK),
         Condition::CameFrom(link) => is(meta(MetaKey::Iifname), text(link)),
         Condition::NotCameFrom(link) => is_not(meta(MetaKey::Iifname), text(link)),
         Condition::LeavesThrough(link) => is(meta(MetaKey::Oifname), text(link)),
@@ -99,6 +103,22 @@ fn encode_condition(condition: &Condition, family: Option<Family>) -> Encoded {
         Condition::MssAbove(mss) => compare(segment_size(), Operator::LT, number(u32::from(*mss))),
     };
     statement.into()
+}
+
+fn encode_counter(counter: &Counter, family: Option<Family>) -> Encoded {
+    let (counters, fields) = match counter {
+        Counter::Named(name) => return Statement::Counter(NamedCounter::Named(name.clone().into())).into(),
+        Counter::Between(counters) => (counters, THERE),
+        Counter::BetweenReversed(counters) => (counters, BACK),
+    };
+    match filled(&counters.0, family) {
+        Some((family, set)) => {
+            // The library has no word for a counter that is looked up.
+            let map = json!({ "key": direction(family, fields), "data": set });
+            Encoded::Word(Word::Other(json!({ "counter": { "map": map } })))
+        }
+        None => Encoded::Impossible,
+    }
 }
 
 fn encode_action(action: Action, family: Option<Family>) -> Encoded {
@@ -137,21 +157,17 @@ fn between(set: &PairSet, family: Option<Family>, fields: [&'static str; 2]) -> 
     }
 }
 
-fn not_between(set: &PairSet, family: Option<Family>) -> Encoded {
+fn not_between(set: &PairSet, family: Option<Family>, fields: [&'static str; 2]) -> Encoded {
     match filled(set, family) {
-        Some((family, set)) => is_not(direction(family, ["saddr", "daddr"]), set).into(),
+        Some((family, set)) => is_not(direction(family, fields), set).into(),
         None => Encoded::Empty,
     }
 }
 
-/// The set of the family's pairs, if there are any; an empty one is not in the table.
+/// The set of the family's pairs, if there are any.
 fn filled(set: &PairSet, family: Option<Family>) -> Option<(Family, Expression<'static>)> {
     let family = family?;
-    let filled = match family {
-        Family::V4 => set.v4,
-        Family::V6 => set.v6,
-    };
-    filled.then(|| (family, text(format!("@{}", set_name(&set.name, family)))))
+    Some((family, text(format!("@{}", set.filled(family)?))))
 }
 
 fn direction(family: Family, fields: [&'static str; 2]) -> Expression<'static> {

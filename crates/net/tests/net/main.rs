@@ -9,6 +9,7 @@ mod announcements;
 mod events;
 mod links;
 mod namespaces;
+mod nft_difference;
 mod nft_live;
 mod nft_mss;
 mod nft_nat;

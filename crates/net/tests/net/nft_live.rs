@@ -135,7 +135,7 @@ async fn what_nft_refuses_is_explained() -> Result<()> {
     assert!(error.to_string().contains("apply table karez-test"), "{error}");
     assert!(error.to_string().contains(scratch.namespace.name()), "{error}");
     assert!(!exists(&scratch.namespace, "karez-test").await?, "all or nothing");
-    assert!(matches!(counters(&scratch.namespace, "karez-test").await, Err(Error::Nft { .. })));
+    assert_eq!(counters(&scratch.namespace, "karez-test").await?, [].into());
     assert!(Namespace::exists(scratch.namespace.name())?);
     Ok(())
 }

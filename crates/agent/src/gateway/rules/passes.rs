@@ -10,7 +10,8 @@ use super::{Direction, Site};
 use crate::Guard;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use karez_net::nft::{Action, Condition, Hook, Pair, PairSet, Pairs, Rule, Table};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The protocols that protect packets (RFC 4303, RFC 4302).
 const ESP: u8 = 50;
@@ -103,14 +104,18 @@ fn within<'a>(guards: &[Guard], networks: impl Iterator<Item = &'a IpNet> + Clon
 /// The outer addresses and their peers, as far as they are between the selectors of any guard.
 fn between_gateways(guards: &[Guard], site: &Site) -> Pairs {
     let overlap = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
-    let selected = |(local, peer): &&(_, IpNet)| {
-        let local = IpNet::from(*local);
-        let by = |guard: &Guard| {
-            guard.local.iter().any(|net| net.contains(&local))
-                && guard.peer.iter().any(|net| overlap(net, peer))
-        };
-        guards.iter().any(by)
-    };
-    let pair = |(local, peer): &(_, IpNet)| Pair::new(IpNet::from(*local), *peer);
-    site.gateways.iter().filter(selected).filter_map(pair).collect()
+    let locals: BTreeSet<IpAddr> = site.gateways.iter().map(|(local, _)| *local).collect();
+    let mut pairs = Vec::new();
+    // There are few, and hardly ever one that is behind a tunnel; their peers are as many as there are tunnels.
+    for local in locals {
+        let selects = |guard: &&Guard| guard.local.iter().any(|net| net.contains(&local));
+        let selected: Vec<_> = guards.iter().filter(selects).flat_map(|guard| &guard.peer).collect();
+        if selected.is_empty() {
+            continue;
+        }
+        let peers = site.gateways.iter().filter(|(of, _)| *of == local).map(|(_, peer)| peer);
+        let peers = peers.filter(|peer| selected.iter().any(|net| overlap(net, peer)));
+        pairs.extend(peers.filter_map(|peer| Pair::new(IpNet::from(local), *peer)));
+    }
+    pairs.into_iter().collect()
 }

@@ -70,3 +70,15 @@ fn the_order_of_tunnels_makes_no_other_table() {
     let site = Site::default();
     assert_eq!(table(&guards, Datapath::Kernel, &site), table(&turned, Datapath::Kernel, &site));
 }
+
+#[test]
+fn more_tunnels_are_no_more_rules() {
+    let rules = |tunnels: u8| {
+        let guard = |number: u8| guard(number.into(), &format!("10.0.{number}.0/24"), "20.0.0.0/24");
+        let guards: Vec<_> = (0..tunnels).map(guard).collect();
+        let table = table(&guards, Datapath::Kernel, &Site::default()).expect("a table");
+        format!("{table:?}").matches("Rule {").count()
+    };
+    assert!(rules(1) > 0);
+    assert_eq!(rules(1), rules(200));
+}
