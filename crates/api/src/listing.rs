@@ -179,7 +179,7 @@ fn bound_tags(extras: &[Extra]) -> Result<()> {
         Extra::AllTags(tags) | Extra::AnyTag(tags) | Extra::NotAllTags(tags) | Extra::NoTag(tags) => {
             tags.len()
         }
-        Extra::OnSubnet(_) | Extra::WithAddress(_) | Extra::InGroup(_) => 0,
+        Extra::OnSubnet(_) | Extra::WithAddress(_) | Extra::InGroup(_) | Extra::OnRouter(_) => 0,
     };
     match extras.iter().map(count).sum() {
         0..=MOST => Ok(()),

@@ -5,7 +5,7 @@ use crate::query::scalar;
 use crate::tx::Dialect;
 use crate::{Datum, Error, Query, Row, Tx};
 use karez_model::{Attribute, Kind, Meta, Object, Resource, Type, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// How many objects are read at a time.
@@ -69,6 +69,38 @@ impl Tx<'_> {
         rows.first().map(|row| self.load(kind, row)).transpose()
     }
 
+    /// The objects of these ids, by their ids. What there is not is left out. However many they are,
+    /// it takes a handful of statements.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub fn get_all<'a>(
+        &mut self,
+        kind: Kind,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<BTreeMap<String, Arc<Stored>>, Error> {
+        let statements = statements(kind.resource());
+        let ids: BTreeSet<&str> = ids.into_iter().collect();
+        let known: Vec<&str> = ids.iter().copied().filter(|id| self.shared.cache.has(kind, id)).collect();
+        let mut found = BTreeMap::new();
+        for ids in known.chunks(CHUNK) {
+            for stamp in self.by_ids(&statements.stamps, ids)? {
+                let id = stamp.text(0)?;
+                if let Some(stored) = self.shared.cache.get(kind, id, (stamp.int(1)?, stamp.int(2)?)) {
+                    found.insert(id.to_owned(), stored);
+                }
+            }
+        }
+        let missing: Vec<&str> = ids.into_iter().filter(|id| !found.contains_key(*id)).collect();
+        for ids in missing.chunks(CHUNK) {
+            for row in self.by_ids(&statements.select, ids)? {
+                let stored = self.load(kind, &row)?;
+                found.insert(stored.object.id().to_owned(), stored);
+            }
+        }
+        Ok(found)
+    }
+
     /// The object of this id, which stays as it is until the transaction ends.
     ///
     /// # Errors
@@ -113,8 +145,7 @@ impl Tx<'_> {
     pub fn each(&mut self, query: &Query, mut visit: impl FnMut(&Arc<Stored>)) -> Result<Extent, Error> {
         let resource = query.kind.resource();
         let (clauses, params) = query.clauses(self.connection.dialect());
-        let mut stamps =
-            self.query(&format!("SELECT id, rev, updated_at FROM {}{clauses}", resource.table), &params)?;
+        let mut stamps = self.query(&format!("{}{clauses}", statements(resource).stamps), &params)?;
         if query.page.as_ref().is_some_and(|page| page.is_reverse) {
             stamps.reverse();
         }
@@ -145,7 +176,7 @@ impl Tx<'_> {
             return Ok(found);
         }
         let ids: Vec<&str> = missing.keys().copied().collect();
-        for row in self.by_ids(kind.resource(), &ids)? {
+        for row in self.by_ids(&statements(kind.resource()).select, &ids)? {
             let stored = self.load(kind, &row)?;
             if let Some(at) = missing.get(stored.object.id()) {
                 found[*at] = Some(stored);
@@ -163,11 +194,12 @@ impl Tx<'_> {
         self.query_opt(&sql, &[Datum::from(project_id)])?.map_or(Ok(0), |row| row.int(0))
     }
 
-    /// Lists of ids are padded to powers of two, so that there are few different statements.
-    fn by_ids(&mut self, resource: &Resource, ids: &[&str]) -> Result<Vec<Row>, Error> {
+    /// The rows of a SELECT that have these ids, of which there is at least one. Lists of ids are
+    /// padded to powers of two, so that there are few different statements.
+    fn by_ids(&mut self, select: &str, ids: &[&str]) -> Result<Vec<Row>, Error> {
         let width = ids.len().next_power_of_two();
         let names: Vec<String> = (1..=width).map(|at| format!("${at}")).collect();
-        let sql = format!("{} WHERE id IN ({})", statements(resource).select, names.join(", "));
+        let sql = format!("{select} WHERE id IN ({})", names.join(", "));
         let padding = ids.last().into_iter().cycle();
         let params: Vec<Datum> = ids.iter().chain(padding).take(width).map(|id| Datum::from(*id)).collect();
         self.query(&sql, &params)
@@ -354,6 +386,7 @@ struct Statements {
     update: String,
     select: String,
     stamp: String,
+    stamps: String,
 }
 
 fn statements(resource: &Resource) -> &'static Statements {
@@ -387,6 +420,7 @@ impl Statements {
             ),
             select: format!("SELECT {columns}, created_at, updated_at, rev FROM {table}"),
             stamp: format!("SELECT rev, updated_at FROM {table} WHERE id = $1"),
+            stamps: format!("SELECT id, rev, updated_at FROM {table}"),
         }
     }
 }

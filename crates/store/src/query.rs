@@ -36,6 +36,8 @@ pub enum Extra {
     WithAddress(Vec<String>),
     /// Ports with one of these security groups.
     InGroup(Vec<String>),
+    /// Connections whose services are on one of these routers.
+    OnRouter(Vec<String>),
     /// Objects with all of these tags.
     AllTags(Vec<String>),
     /// Objects with any of these tags.
@@ -236,6 +238,12 @@ impl Clauses {
                 let ids = self.params(ids.iter().map(|id| Datum::from(id.as_str())));
                 self.and(&format!(
                     "id IN (SELECT port_id FROM port_security_groups WHERE security_group_id IN ({ids}))"
+                ));
+            }
+            Extra::OnRouter(ids) => {
+                let ids = self.params(ids.iter().map(|id| Datum::from(id.as_str())));
+                self.and(&format!(
+                    "vpnservice_id IN (SELECT id FROM vpnservices WHERE router_id IN ({ids}))"
                 ));
             }
             Extra::AllTags(tags) => self.tags("", tags, " AND "),

@@ -50,7 +50,8 @@ on_both_stores! {
         null_is_a_value_wherever_an_attribute_may_be_null,
         a_node_is_shown_as_an_agent,
         an_object_that_others_refer_to_is_not_deleted,
-        the_same_id_is_not_inserted_twice;
+        the_same_id_is_not_inserted_twice,
+        objects_of_more_ids_than_fit_into_one_statement_are_all_found;
     paging:
         pages_in_both_directions_are_cut_from_one_order,
         without_pages_and_keys_the_order_is_that_of_creation;
@@ -60,6 +61,7 @@ on_both_stores! {
         a_filter_without_values_finds_nothing,
         tags_are_compared_as_they_are,
         ports_are_found_by_subnet_and_address,
+        connections_are_found_by_the_router_of_their_service,
         objects_are_counted_by_project;
     transactions:
         a_stale_update_is_refused_and_leaves_nothing,
@@ -76,7 +78,8 @@ on_both_stores! {
         a_row_that_was_changed_by_somebody_else_is_read_again,
         what_was_rolled_back_is_never_served,
         a_row_that_was_replaced_under_its_id_is_read_again,
-        an_object_that_was_deleted_is_gone_though_it_was_cached;
+        an_object_that_was_deleted_is_gone_though_it_was_cached,
+        of_some_ids_only_those_are_served_that_are_as_they_were_read;
     secrets:
         secrets_are_sealed_again_with_the_newest_key,
         a_secret_that_was_moved_to_another_row_is_refused,

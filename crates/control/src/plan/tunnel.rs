@@ -1,37 +1,36 @@
 //! One connection with its service and policies, as a tunnel.
 
-use super::{bug, parsed, referred};
+use super::parts::Parts;
+use super::{bug, parsed};
 use crate::Failure;
 use ipnet::IpNet;
 use karez_engine::{
     ChildPlan, Code, Dpd, DpdAction, Identity, IkeMode, IkePlan, IkeVersion, Initiator, IpsecMode,
     IpsecProtocol, Peer, Reason, TunnelPlan,
 };
-use karez_model::{Kind, Object, Value, address};
-use karez_store::Tx;
+use karez_model::{Object, Value, address};
+use karez_store::Stored;
 use serde_json::Value as Json;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// None when something that the connection needs has been deleted meanwhile, and while there is an
 /// [`obstacle`].
-pub(super) fn of_connection(
-    tx: &mut Tx<'_>,
-    router: &Object,
-    service: &Object,
-    connection: &Object,
-) -> Result<Option<TunnelPlan>, Failure> {
-    let Some(ike) = referred(tx, Kind::IkePolicy, connection.text("ikepolicy_id"))? else { return Ok(None) };
-    let policy = referred(tx, Kind::IpsecPolicy, connection.text("ipsecpolicy_id"))?;
-    let Some(ipsec) = policy else { return Ok(None) };
+pub(super) fn of_connection(parts: &Parts, connection: &Object) -> Result<Option<TunnelPlan>, Failure> {
+    let service = parts.services.get(connection.text("vpnservice_id"));
+    let ike = parts.ike_policies.get(connection.text("ikepolicy_id"));
+    let ipsec = parts.ipsec_policies.get(connection.text("ipsecpolicy_id"));
+    let (Some(service), Some(ike), Some(ipsec)) = (service, ike, ipsec) else { return Ok(None) };
     let peer = peer(connection);
     let Some(local) = local_address(service, &peer) else { return Ok(None) };
     let Value::Secret(psk) = connection.get("psk") else { return Err(bug(connection, "psk")) };
-    let local_subnets = local_subnets(tx, service, connection)?;
-    let peer_subnets = peer_subnets(tx, connection)?;
+    let local_subnets = local_subnets(parts, service, connection)?;
+    let peer_subnets = peer_subnets(parts, connection)?;
     if local_subnets.is_empty() || peer_subnets.is_empty() {
         return Ok(None);
     }
-    let is_up = [router, service, connection].iter().all(|object| object.flag("admin_state_up"));
+    let is_up = [&parts.router.object, &service.object, connection];
+    let is_up = is_up.iter().all(|object| object.flag("admin_state_up"));
     Ok(Some(TunnelPlan {
         id: parsed(connection, "id")?,
         service: parsed(service, "id")?,
@@ -54,10 +53,10 @@ pub(super) fn of_connection(
                 (_, "aggressive") => IkeVersion::V1(IkeMode::Aggressive),
                 _ => IkeVersion::V1(IkeMode::Main),
             },
-            encryption: parsed(&ike, "encryption_algorithm")?,
-            integrity: parsed(&ike, "auth_algorithm")?,
-            group: parsed(&ike, "pfs")?,
-            lifetime: lifetime(&ike),
+            encryption: parsed(ike, "encryption_algorithm")?,
+            integrity: parsed(ike, "auth_algorithm")?,
+            group: parsed(ike, "pfs")?,
+            lifetime: lifetime(ike),
         },
         child: ChildPlan {
             protocol: match ipsec.text("transform_protocol") {
@@ -68,10 +67,10 @@ pub(super) fn of_connection(
                 "transport" => IpsecMode::Transport,
                 _ => IpsecMode::Tunnel,
             },
-            encryption: parsed(&ipsec, "encryption_algorithm")?,
-            integrity: parsed(&ipsec, "auth_algorithm")?,
-            group: parsed(&ipsec, "pfs")?,
-            lifetime: lifetime(&ipsec),
+            encryption: parsed(ipsec, "encryption_algorithm")?,
+            integrity: parsed(ipsec, "auth_algorithm")?,
+            group: parsed(ipsec, "pfs")?,
+            lifetime: lifetime(ipsec),
         },
         dpd: dpd(connection),
         mtu: u32::try_from(connection.int("mtu")).unwrap_or_default(),
@@ -115,33 +114,27 @@ fn local_address(service: &Object, peer: &Peer) -> Option<IpAddr> {
     }
 }
 
-fn local_subnets(tx: &mut Tx<'_>, service: &Object, connection: &Object) -> Result<Vec<IpNet>, Failure> {
-    let ids: Vec<String> = match (service.opt_text("subnet_id"), connection.opt_text("local_ep_group_id")) {
-        (Some(subnet), _) => vec![subnet.to_owned()],
-        (None, Some(group)) => match referred(tx, Kind::EndpointGroup, group)? {
-            Some(group) => group.texts("endpoints").map(str::to_owned).collect(),
-            None => Vec::new(),
-        },
+fn local_subnets(parts: &Parts, service: &Object, connection: &Object) -> Result<Vec<IpNet>, Failure> {
+    let ids: Vec<&str> = match (service.opt_text("subnet_id"), connection.opt_text("local_ep_group_id")) {
+        (Some(subnet), _) => vec![subnet],
+        (None, Some(group)) => endpoints(parts, group).collect(),
         (None, None) => Vec::new(),
     };
-    let mut cidrs = Vec::with_capacity(ids.len());
-    for id in ids {
-        if let Some(subnet) = referred(tx, Kind::Subnet, &id)? {
-            cidrs.push(address::cidr(subnet.text("cidr")).map_err(|_| bug(&subnet, "cidr"))?);
-        }
-    }
-    Ok(cidrs)
+    let subnets = ids.into_iter().filter_map(|id| parts.subnets.get(id));
+    let cidr = |subnet: &Arc<Stored>| address::cidr(subnet.text("cidr")).map_err(|_| bug(subnet, "cidr"));
+    subnets.map(cidr).collect()
 }
 
-fn peer_subnets(tx: &mut Tx<'_>, connection: &Object) -> Result<Vec<IpNet>, Failure> {
-    let texts: Vec<String> = match connection.opt_text("peer_ep_group_id") {
-        Some(group) => match referred(tx, Kind::EndpointGroup, group)? {
-            Some(group) => group.texts("endpoints").map(str::to_owned).collect(),
-            None => Vec::new(),
-        },
-        None => connection.texts("peer_cidrs").map(str::to_owned).collect(),
+fn peer_subnets(parts: &Parts, connection: &Object) -> Result<Vec<IpNet>, Failure> {
+    let texts: Vec<&str> = match connection.opt_text("peer_ep_group_id") {
+        Some(group) => endpoints(parts, group).collect(),
+        None => connection.texts("peer_cidrs").collect(),
     };
     texts.iter().map(|text| address::cidr(text).map_err(|_| bug(connection, "peer_cidrs"))).collect()
+}
+
+fn endpoints<'a>(parts: &'a Parts, group: &str) -> impl Iterator<Item = &'a str> {
+    parts.endpoint_groups.get(group).into_iter().flat_map(|group| group.texts("endpoints"))
 }
 
 fn lifetime(policy: &Object) -> u32 {

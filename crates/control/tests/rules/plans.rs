@@ -4,10 +4,10 @@ use super::site::Site;
 use ipnet::IpNet;
 use karez_engine::{
     DpdAction, Encryption, Floating, Identity, IkeMode, IkeVersion, Initiator, Integrity, IpsecMode,
-    IpsecProtocol, Peer, StaticRoute,
+    IpsecProtocol, Peer, RouterPlan, StaticRoute, TunnelPlan,
 };
 use karez_model::{Kind, Object};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::net::IpAddr;
 
 fn nets(texts: &[&str]) -> Vec<IpNet> {
@@ -16,6 +16,11 @@ fn nets(texts: &[&str]) -> Vec<IpNet> {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
+}
+
+/// The tunnel of a connection.
+fn tunnel<'a>(plan: &'a RouterPlan, connection: &Object) -> &'a TunnelPlan {
+    plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == connection.id()).expect("a tunnel")
 }
 
 /// The address of the router's gateway on IPv4.
@@ -71,8 +76,7 @@ async fn what_is_chosen_reaches_the_plan() {
     let connection = site.connect(&site.service, chosen).await;
     let agent = site.agent("one").await;
     let plan = site.plan(&agent).await;
-    let tunnel = plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == connection.id());
-    let tunnel = tunnel.expect("a tunnel");
+    let tunnel = tunnel(&plan, &connection);
     assert_eq!(tunnel.local_id, Identity::Fqdn("ours.example.org".into()));
     assert_eq!(tunnel.peer_id, Identity::KeyId(vec![0xc0, 0xff, 0xee]));
     assert_eq!(tunnel.initiator, Initiator::ResponseOnly);
@@ -105,8 +109,7 @@ async fn all_services_of_a_router_are_in_one_plan() {
     expected.sort();
     assert_eq!(services, expected);
     let of = |connection: &Object| {
-        let id = connection.id();
-        let tunnel = plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == id).expect("a tunnel");
+        let tunnel = tunnel(&plan, connection);
         (tunnel.is_up, tunnel.local_subnets.clone())
     };
     assert_eq!(of(&site.connection), (true, nets(&["10.10.10.0/24"])));
@@ -143,8 +146,7 @@ async fn endpoint_groups_of_two_and_two_are_two_and_two_selectors() {
     let connection = site.connect(&service, groups).await;
     let agent = site.agent("one").await;
     let plan = site.plan(&agent).await;
-    let tunnel = plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == connection.id());
-    let tunnel = tunnel.expect("a tunnel");
+    let tunnel = tunnel(&plan, &connection);
     assert_eq!(tunnel.local_subnets, nets(&["10.11.0.0/24", "10.10.10.0/24"]), "in the order given");
     assert_eq!(tunnel.peer_subnets, nets(&["10.31.0.0/24", "10.30.0.0/24"]));
 }
@@ -159,8 +161,7 @@ async fn the_outer_address_is_of_the_peers_version() {
     let agent = site.agent("one").await;
     let plan = site.plan(&agent).await;
     let of = |connection: &Object| {
-        let id = connection.id();
-        let tunnel = plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == id).expect("a tunnel");
+        let tunnel = tunnel(&plan, connection);
         (tunnel.local, tunnel.peer.clone(), tunnel.local_id.clone())
     };
     let (v4, v6) = (outer(&site.service), ip(site.service.text("external_v6_ip")));
@@ -183,8 +184,7 @@ async fn ipv6_inside_is_planned_too() {
     let connection = site.connect(&service, json!({"peer_cidrs": ["2001:db8:3::/64"]})).await;
     let agent = site.agent("one").await;
     let plan = site.plan(&agent).await;
-    let tunnel = plan.tunnels.iter().find(|tunnel| tunnel.id.to_string() == connection.id());
-    let tunnel = tunnel.expect("a tunnel");
+    let tunnel = tunnel(&plan, &connection);
     assert_eq!(tunnel.local_subnets, nets(&["2001:db8:2::/64"]));
     assert_eq!(tunnel.peer_subnets, nets(&["2001:db8:3::/64"]));
     assert!(tunnel.local.is_ipv4(), "IPv6 in IPv4");
@@ -258,4 +258,149 @@ async fn an_interface_that_is_switched_off_is_not_made() {
     site.change(port, json!({"admin_state_up": false})).await;
     assert!(site.plan(&agent).await.gateway.internal.is_empty());
     assert_eq!(ground.desired(&site.router).await, before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_connections_has_its_own_policies_groups_and_service() {
+    let site = Site::new().await;
+    let (ground, member) = (&site.ground, &site.ground.member);
+    let mut expected = Vec::new();
+    for number in 0..6 {
+        let subnet = ground.subnet(&site.network, &format!("10.11.{number}.0/24")).await;
+        ground.attach(&site.router, &subnet).await.expect("attached");
+        let body = json!({"type": "subnet", "endpoints": [subnet.id()]});
+        let local = ground.create(member, Kind::EndpointGroup, body).await.expect("a group");
+        let body = json!({"router_id": site.router.id(), "admin_state_up": number % 2 == 0});
+        let service = ground.create(member, Kind::VpnService, body).await.expect("a service");
+        for peer in 0..2 {
+            let lifetime = 100 + 2 * number + peer;
+            let body = json!({"lifetime": {"value": lifetime}});
+            let ike = ground.create(member, Kind::IkePolicy, body).await.expect("an IKE policy");
+            let body = json!({"lifetime": {"value": 1000 + lifetime}});
+            let ipsec = ground.create(member, Kind::IpsecPolicy, body).await.expect("an IPsec policy");
+            let cidr = format!("10.30.{lifetime}.0/24");
+            let body = json!({"type": "cidr", "endpoints": [cidr]});
+            let remote = ground.create(member, Kind::EndpointGroup, body).await.expect("a group");
+            let chosen = json!({
+                "ikepolicy_id": ike.id(), "ipsecpolicy_id": ipsec.id(), "local_ep_group_id": local.id(),
+                "peer_ep_group_id": remote.id(), "psk": format!("secret {lifetime}"),
+            });
+            let connection = site.connect(&service, chosen).await;
+            expected.push((connection, service.clone(), subnet.text("cidr").to_owned(), cidr, lifetime));
+        }
+    }
+    let agent = site.agent("one").await;
+    // Once from the rows, once more from what was read before.
+    for _ in 0..2 {
+        let plan = site.plan(&agent).await;
+        assert_eq!(plan.tunnels.len(), expected.len() + 1);
+        for (connection, service, local, remote, lifetime) in &expected {
+            let tunnel = tunnel(&plan, connection);
+            assert_eq!(tunnel.service.to_string(), service.id());
+            assert_eq!(tunnel.is_up, service.flag("admin_state_up"));
+            assert_eq!((tunnel.ike.lifetime, tunnel.child.lifetime), (*lifetime, 1000 + lifetime));
+            assert_eq!(tunnel.local_subnets, nets(&[local]));
+            assert_eq!(tunnel.peer_subnets, nets(&[remote]));
+            assert!(tunnel.psk.expose() == format!("secret {lifetime}"), "another key");
+        }
+        assert_eq!(tunnel(&plan, &site.connection).local_subnets, nets(&["10.10.10.0/24"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_is_planned_as_it_is_now_and_all_else_as_it_was() {
+    let site = Site::new().await;
+    let (ground, member) = (&site.ground, &site.ground.member);
+    let group = async |kind: &str, endpoints: Json| {
+        let body = json!({"type": kind, "endpoints": endpoints});
+        ground.create(member, Kind::EndpointGroup, body).await.expect("a group")
+    };
+    let subnet = ground.subnet(&site.network, "10.11.0.0/24").await;
+    ground.attach(&site.router, &subnet).await.expect("attached");
+    let (one, other) = (
+        group("subnet", json!([site.subnet.id()])).await,
+        group("subnet", json!([site.subnet.id(), subnet.id()])).await,
+    );
+    let (near, far) = (
+        group("cidr", json!(["10.30.0.0/24"])).await,
+        group("cidr", json!(["10.40.0.0/24", "10.41.0.0/24"])).await,
+    );
+    let body = json!({"router_id": site.router.id()});
+    let service = ground.create(member, Kind::VpnService, body).await.expect("a service");
+    let groups = json!({"local_ep_group_id": one.id(), "peer_ep_group_id": near.id()});
+    let connection = site.connect(&service, groups).await;
+    let agent = site.agent("one").await;
+    let mut before = site.plan(&agent).await;
+
+    site.change(&connection, json!({"local_ep_group_id": other.id()})).await;
+    let plan = site.plan(&agent).await;
+    assert_eq!(tunnel(&plan, &connection).local_subnets, nets(&["10.10.10.0/24", "10.11.0.0/24"]));
+    site.change(&connection, json!({"peer_ep_group_id": far.id()})).await;
+    let plan = site.plan(&agent).await;
+    assert_eq!(tunnel(&plan, &connection).peer_subnets, nets(&["10.40.0.0/24", "10.41.0.0/24"]));
+    site.change(&connection, json!({"psk": "another secret", "dpd": {"interval": 7}, "mtu": 1400})).await;
+    let plan = site.plan(&agent).await;
+    let changed = tunnel(&plan, &connection);
+    assert!(changed.psk.expose() == "another secret", "another key");
+    assert_eq!((changed.dpd.interval, changed.dpd.timeout, changed.mtu), (7, 120, 1400));
+    site.change(&service, json!({"admin_state_up": false})).await;
+    let plan = site.plan(&agent).await;
+    assert!(!tunnel(&plan, &connection).is_up);
+    assert!(tunnel(&plan, &site.connection) == tunnel(&before, &site.connection), "nobody has changed it");
+
+    // What only its owner sees of a thing is nothing to the plan.
+    before = plan;
+    for object in [&one, &other, &near, &far, &subnet, &site.subnet] {
+        site.change(object, json!({"name": "renamed"})).await;
+    }
+    let plan = site.plan(&agent).await;
+    assert!(plan.tunnels == before.tunnels && plan.gateway == before.gateway, "only names have changed");
+
+    ground.delete(Kind::IpsecSiteConnection, connection.id()).await.expect("deleted");
+    let plan = site.plan(&agent).await;
+    let [left] = plan.tunnels.as_slice() else { panic!("not one tunnel") };
+    assert!(left == tunnel(&before, &site.connection), "nobody has changed it");
+    assert_eq!(plan.services.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_was_changed_between_two_uses_is_planned_as_it_is_now() {
+    let site = Site::new().await;
+    let agent = site.agent("one").await;
+    let plan = site.plan(&agent).await;
+    assert_eq!(tunnel(&plan, &site.connection).ike.lifetime, 3600);
+    site.ground.delete(Kind::IpsecSiteConnection, site.connection.id()).await.expect("deleted");
+    assert!(site.plan(&agent).await.tunnels.is_empty());
+    for policy in [&site.ike, &site.ipsec] {
+        site.change(policy, json!({"lifetime": {"value": 600}, "pfs": "group14"})).await;
+    }
+    let connection = site.connect(&site.service, json!({"peer_cidrs": ["10.20.0.0/24"]})).await;
+    let plan = site.plan(&agent).await;
+    let tunnel = tunnel(&plan, &connection);
+    assert_eq!((tunnel.ike.lifetime, tunnel.ike.group.number()), (600, 14));
+    assert_eq!((tunnel.child.lifetime, tunnel.child.group.number()), (600, 14));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_other_routers_are_not_in_the_plan() {
+    let site = Site::new().await;
+    let (ground, member) = (&site.ground, &site.ground.member);
+    let router = ground.router(Some(&site.outside)).await;
+    let subnet = ground.subnet(&site.network, "10.12.0.0/24").await;
+    ground.attach(&router, &subnet).await.expect("attached");
+    let body = json!({"router_id": router.id(), "subnet_id": subnet.id()});
+    let service = ground.create(member, Kind::VpnService, body).await.expect("a service");
+    let other = site.connect(&service, json!({"peer_cidrs": ["10.30.0.0/24"]})).await;
+    let agent = site.agent("one").await;
+    let desired = ground.control.desired(&agent, None).await.expect("a desired state");
+    assert_eq!(desired.routers.len(), 2);
+    for plan in &desired.routers {
+        let (expected, service) =
+            if plan.id == site.router_id() { (&site.connection, &site.service) } else { (&other, &service) };
+        let [tunnel] = plan.tunnels.as_slice() else { panic!("not one tunnel") };
+        assert_eq!(tunnel.id.to_string(), expected.id());
+        let [of] = plan.services.as_slice() else { panic!("not one service") };
+        assert_eq!(of.id.to_string(), service.id());
+        assert_eq!(tunnel.local, outer(service));
+    }
 }

@@ -4,6 +4,7 @@ use super::ground::Ground;
 use super::samples::policy;
 use karez_model::{Kind, Object};
 use karez_store::{Error, Query};
+use std::collections::BTreeSet;
 
 pub fn a_row_that_was_changed_by_somebody_else_is_read_again(ground: &Ground) {
     let object = ground.insert(&policy("before"));
@@ -62,6 +63,32 @@ pub fn an_object_that_was_deleted_is_gone_though_it_was_cached(ground: &Ground) 
     ground.database.execute("DELETE FROM ikepolicies").expect("deleted");
     assert!(ground.get(Kind::IkePolicy, object.id()).is_none());
     assert!(ground.list(&Query::all(Kind::IkePolicy)).is_empty());
+}
+
+pub fn of_some_ids_only_those_are_served_that_are_as_they_were_read(ground: &Ground) {
+    let [same, changed, deleted, unread] =
+        ["same", "changed", "deleted", "unread"].map(|name| ground.insert(&policy(name)));
+    let some = |objects: &[&Object]| {
+        let ids: Vec<String> = objects.iter().map(|object| object.id().to_owned()).collect();
+        let ids = move || ids.clone();
+        let found = ground
+            .read(move |tx| tx.get_all(Kind::IkePolicy, ids().iter().map(String::as_str)))
+            .expect("read");
+        assert!(found.iter().all(|(id, object)| object.id() == id));
+        let named: BTreeSet<String> = found.values().map(|object| object.text("name").to_owned()).collect();
+        named
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(some(&[&same, &changed, &deleted]), names(&["same", "changed", "deleted"]));
+    let sql = format!("UPDATE ikepolicies SET name = 'new', rev = rev + 1 WHERE id = '{}'", changed.id());
+    ground.database.execute(&sql).expect("changed");
+    ground
+        .database
+        .execute(&format!("DELETE FROM ikepolicies WHERE id = '{}'", deleted.id()))
+        .expect("deleted");
+    for _ in 0..2 {
+        assert_eq!(some(&[&same, &changed, &deleted, &unread]), names(&["same", "new", "unread"]));
+    }
 }
 
 /// Its name, which must be the same alone and in a list.

@@ -4,7 +4,7 @@ use super::ground::Ground;
 use super::samples::{KINDS, Known, policy};
 use karez_model::attribute::{Post, Preset};
 use karez_model::{Attribute, Kind, Object, Value};
-use karez_store::{Error, Query};
+use karez_store::{Error, Query, Tx};
 
 pub fn an_object_of_every_kind_comes_back_as_it_was_stored(ground: &Ground) {
     let mut known = Known::default();
@@ -97,5 +97,26 @@ fn must_be_stored(ground: &Ground, object: &Object) {
         assert_eq!(stored.meta, object.meta);
         let listed = ground.list(&Query::all(object.kind()).with("id", object.id()));
         assert!(listed.len() == 1 && listed[0] == *object, "{} in a list", object.resource().table);
+    }
+}
+
+pub fn objects_of_more_ids_than_fit_into_one_statement_are_all_found(ground: &Ground) {
+    let objects: Vec<Object> = (0..600).map(|number| policy(&format!("{number}"))).collect();
+    let inserted = objects.clone();
+    ground
+        .write(move |tx| inserted.iter().try_for_each(|object| tx.insert(object.clone()).map(drop)))
+        .expect("inserted");
+    for most in [0, 1, 2, 255, 256, 257, 600] {
+        let ids: Vec<String> = objects[..most].iter().map(|object| object.id().to_owned()).collect();
+        let asked = ids.clone();
+        let twice_and_nobody = move |tx: &mut Tx<'_>| {
+            let ids = asked.iter().chain(&asked).map(String::as_str);
+            tx.get_all(Kind::IkePolicy, ids.chain(["nobody", ""]))
+        };
+        let found = ground.read(twice_and_nobody).expect("read");
+        assert_eq!(found.len(), most);
+        for (object, id) in objects.iter().zip(&ids) {
+            assert_eq!(found[id].text("name"), object.text("name"));
+        }
     }
 }

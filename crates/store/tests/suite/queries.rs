@@ -133,6 +133,24 @@ pub fn ports_are_found_by_subnet_and_address(ground: &Ground) {
     assert!(found(Extra::WithAddress(vec!["10.0.0.6".into()])).is_empty());
 }
 
+pub fn connections_are_found_by_the_router_of_their_service(ground: &Ground) {
+    let mut known = Known::of_every_kind(ground);
+    let mut expected =
+        vec![(known.id(Kind::Router).to_owned(), vec![known.id(Kind::IpsecSiteConnection).to_owned()])];
+    for kind in [Kind::Router, Kind::VpnService, Kind::IpsecSiteConnection] {
+        let mut other = known.sample(kind, 2);
+        other.set("id", uuid::Uuid::new_v4().to_string());
+        known.remember(&ground.insert(&other));
+    }
+    expected.push((known.id(Kind::Router).to_owned(), vec![known.id(Kind::IpsecSiteConnection).to_owned()]));
+    expected.push(("nobody".to_owned(), Vec::new()));
+    for (router, connections) in expected {
+        let extras = vec![Extra::OnRouter(vec![router])];
+        let found = ground.list(&Query { extras, ..Query::all(Kind::IpsecSiteConnection) });
+        assert_eq!(found.iter().map(Object::id).collect::<Vec<_>>(), connections);
+    }
+}
+
 pub fn objects_are_counted_by_project(ground: &Ground) {
     for project in ["a", "b", "a"] {
         let mut object = policy("any");
