@@ -59,13 +59,16 @@ fn counters_are_there_even_when_nothing_is_left_for_them() {
     assert_eq!(counted.counters().iter().collect::<Vec<_>>(), ["narrow", "wide"]);
 }
 
+/// Source and destination, each by its leading bits and their number.
+type Networks = ((u32, u8), (u32, u8));
+
 /// Few bits, so that networks meet often.
-fn networks() -> impl Strategy<Value = Vec<((u32, u8), (u32, u8))>> {
+fn networks() -> impl Strategy<Value = Vec<Networks>> {
     let network = (0_u32..8, 0_u8..=3);
     prop::collection::vec((network.clone(), network), 0..12)
 }
 
-fn pairs(networks: &[((u32, u8), (u32, u8))]) -> Vec<Pair> {
+fn pairs(networks: &[Networks]) -> Vec<Pair> {
     let net = |(bits, length): (u32, u8)| {
         ipnet::IpNet::V4(ipnet::Ipv4Net::new(std::net::Ipv4Addr::from_bits(bits << 29), length).unwrap())
     };
