@@ -22,13 +22,13 @@ pub(crate) struct Births {
 impl Births {
     /// Takes in what the daemon says.
     pub(crate) fn hear(&mut self, finding: &Finding) {
-        let Some(number) = finding.number else { return };
-        match finding.what {
-            What::Begun { .. } => {
+        match (&finding.what, finding.number) {
+            // Of one that is up, its renewal is begun.
+            (What::Begun { .. }, Some(number)) if !self.up.contains(&number) => {
                 self.up_before.insert(number, self.up.clone());
             }
-            What::Established => {
-                self.up.insert(number);
+            (What::Established { number }, _) => {
+                self.up.insert(*number);
             }
             _ => {}
         }
@@ -56,23 +56,35 @@ mod tests {
     use super::Births;
     use crate::classify::{Finding, What};
 
-    fn heard(findings: [(u32, What); 4]) -> Births {
+    fn heard(findings: &[(u32, What)]) -> Births {
         let mut births = Births::default();
         for (number, what) in findings {
-            births.hear(&Finding { connection: None, peer: None, number: Some(number), what });
+            let (number, what) = (Some(*number), what.clone());
+            births.hear(&Finding { connection: None, peer: None, number, what });
         }
         births
     }
 
+    const BEGUN: What = What::Begun { by_peer: true };
+
+    const fn up(number: u32) -> What {
+        What::Established { number }
+    }
+
     #[test]
     fn one_that_is_begun_while_another_is_up_is_known_from_two_at_once() {
-        let begun = |by_peer| What::Begun { by_peer };
-        let later =
-            heard([(1, begun(false)), (1, What::Established), (2, begun(true)), (2, What::Established)]);
+        let later = heard(&[(1, BEGUN), (1, up(1)), (2, BEGUN), (2, up(2))]);
         assert!(later.up_before(2).unwrap().contains(&1));
-        let at_once =
-            heard([(1, begun(false)), (2, begun(true)), (1, What::Established), (2, What::Established)]);
+        let at_once = heard(&[(1, BEGUN), (2, BEGUN), (1, up(1)), (2, up(2))]);
         assert!(at_once.up_before(2).unwrap().is_empty());
         assert!(at_once.up_before(3).is_none());
+    }
+
+    #[test]
+    fn one_that_was_renewed_is_up_by_its_new_number() {
+        // The daemon speaks of a renewal on behalf of what is renewed.
+        let births = heard(&[(1, BEGUN), (1, up(1)), (1, BEGUN), (1, up(3)), (5, BEGUN)]);
+        assert!(births.up_before(5).unwrap().contains(&3));
+        assert!(births.up_before(1).unwrap().is_empty());
     }
 }

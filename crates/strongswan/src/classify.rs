@@ -29,8 +29,9 @@ pub(crate) struct Finding {
 pub(crate) enum What {
     /// A negotiation was begun, by us or by the peer.
     Begun { by_peer: bool },
-    /// An IKE SA is up, by negotiation or by renewal.
-    Established,
+    /// The IKE SA of this number is up, by negotiation or by renewal. The daemon says the latter on behalf of the IKE SA
+    /// that is renewed.
+    Established { number: u32 },
     /// A message was sent again; so often so far, the first time counted.
     Sent(u32),
     /// The peer has not answered to anything, and we do not send again.
@@ -162,7 +163,7 @@ impl Context {
                 What::Begun { by_peer: true }
             }
             _ if starts("IKE_SA ") && (has(" established between ") || has(" rekeyed between ")) => {
-                What::Established
+                What::Established { number: subscript(text)? }
             }
             // Only the answer in aggressive mode is sent again: a peer that does not like it mostly stays silent.
             _ if starts("sending retransmit ") && has(" of response ") => What::Unconfirmed,
@@ -244,6 +245,11 @@ fn number(text: &str) -> Option<u32> {
     text.split(|character: char| !character.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()
 }
 
+/// The number in the first brackets, as in `name[7] …`.
+fn subscript(text: &str) -> Option<u32> {
+    text.split_once('[')?.1.split(']').next()?.parse().ok()
+}
+
 /// The identity in the last brackets of `…192.0.2.1[vpn.example.org]`.
 fn bracketed(text: &str) -> Option<String> {
     let (_, rest) = text.rsplit_once('[')?;
@@ -319,6 +325,16 @@ mod tests {
             (1, "no matching peer config found"),
         ]);
         assert_eq!(found[0].what, What::Identity { said: "foo".into(), wished: Some("192.0.2.9".into()) });
+    }
+
+    #[test]
+    fn a_renewal_says_which_one_is_up_now() {
+        let found = read(&[
+            (1, "IKE_SA karez.0.0[1] established between 192.0.2.1[a]...192.0.2.2[b]"),
+            (1, "IKE_SA karez.0.0[3] rekeyed between 192.0.2.1[a]...192.0.2.2[b]"),
+        ]);
+        assert_eq!(found[0].what, What::Established { number: 1 });
+        assert_eq!(found[1].what, What::Established { number: 3 });
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Option<Reason> {
     let at = peer.map_or_else(|| "the peer".to_owned(), |address| format!("the peer {address}"));
     Some(match what {
-        What::Begun { .. } | What::Established | What::Sent(_) | What::Replaced => return None,
+        What::Begun { .. } | What::Established { .. } | What::Sent(_) | What::Replaced => return None,
         What::GivenUp => Reason::new(Code::PeerLost, format!("Dead peer detection: {at} has stopped answering.")),
         What::Deleted => Reason::new(Code::PeerDeleted, format!("{} has taken the tunnel down.", capital(&at))),
         What::IkeProposal(Some(offers)) => both("IKE", "IKE policy", offers),

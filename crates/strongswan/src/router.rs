@@ -39,8 +39,14 @@ const LONGEST_PAUSE: i64 = 30 * SECOND;
 /// How long peers have to confirm that a tunnel is taken down.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A daemon that has not answered for so long is ended, microseconds.
-const GIVEN_UP: i64 = 60 * SECOND;
+/// A daemon that has not answered for so long is ended, microseconds: where the kernel encrypts, its tunnels work until
+/// then.
+const fn given_up(datapath: Datapath) -> i64 {
+    match datapath {
+        Datapath::Kernel => 180 * SECOND,
+        Datapath::Userspace => 60 * SECOND,
+    }
+}
 
 /// A daemon that has run for so long did not die of its start, microseconds.
 const LIVED: i64 = 60 * SECOND;
@@ -206,8 +212,9 @@ impl Router {
             // Nothing else can be done before.
             return at;
         }
-        let tunnels = self.tunnels.values().filter_map(Tunnel::deadline).min();
-        let look = self.daemon.is_some().then_some(self.look_at);
+        let has_daemon = self.daemon.is_some();
+        let tunnels = self.tunnels.values().filter_map(|tunnel| tunnel.deadline(has_daemon)).min();
+        let look = has_daemon.then_some(self.look_at);
         [tunnels, look, self.start_at].into_iter().flatten().min().unwrap_or(i64::MAX).min(now() + ROUND)
     }
 
@@ -219,7 +226,7 @@ impl Router {
         }
         self.resolve_due(now);
         for (id, tunnel) in &mut self.tunnels {
-            if tunnel.deadline().is_some_and(|at| now >= at) {
+            if tunnel.deadline(self.daemon.is_some()).is_some_and(|at| now >= at) {
                 self.touched.insert(*id);
                 tunnel.record.tick(now);
             }
@@ -262,37 +269,36 @@ impl Router {
         self.look_and_act().await
     }
 
-    /// The daemon did not answer. While its process lives, the kernel goes on with its tunnels, and it is asked again for a
-    /// minute. Where the daemon itself encrypts, one that is stuck passes nothing.
+    /// The daemon did not answer. While its process lives, the kernel goes on with its tunnels, and it is asked again for
+    /// some time. Where the daemon itself encrypts, one that does not answer twice in a row is stuck and passes nothing.
     async fn doubt_daemon(&mut self, error: &ViciError) {
         let Some(daemon) = &mut self.daemon else { return };
         let (has_ended, process) = (daemon.has_ended().await, daemon.number());
         let now = now();
-        let is_news = self.unheard_since.replace(self.unheard_since.unwrap_or(now)).is_none();
+        let is_first = self.unheard_since.is_none();
+        self.unheard_since.get_or_insert(now);
         if has_ended || self.is_given_up() {
             return self.lose_daemon(&error.to_string()).await;
         }
         tracing::warn!(router = %self.id, process, %error, "the daemon does not answer; it is asked again");
-        if is_news {
-            let is_stuck =
-                matches!(error, ViciError::Late { .. }) && self.setup.datapath == Datapath::Userspace;
-            for tunnel in self.tunnels.values_mut() {
+        let is_late = matches!(error, ViciError::Late { .. });
+        let is_stuck = is_late && !is_first && self.setup.datapath == Datapath::Userspace;
+        for tunnel in self.tunnels.values_mut() {
+            if is_first {
                 tunnel
                     .record
                     .engine(format!("the IKE daemon does not answer ({error}); asking it again"), now);
-                if is_stuck && tunnel.is_wanted() {
-                    tunnel
-                        .record
-                        .failed(Reason::new(Code::LocalError, "The IKE daemon does not answer."), now);
-                    tunnel.observe(&[], now);
-                }
+            }
+            if is_stuck && tunnel.is_wanted() && !tunnel.record.status().children.is_empty() {
+                tunnel.record.failed(Reason::new(Code::LocalError, "The IKE daemon does not answer."), now);
+                tunnel.observe(&[], now);
             }
         }
         self.ask_at = Some(now + SECOND);
     }
 
     fn is_given_up(&self) -> bool {
-        self.unheard_since.is_some_and(|since| now() - since > GIVEN_UP)
+        self.unheard_since.is_some_and(|since| now() - since > given_up(self.setup.datapath))
     }
 
     /// The daemon has died, or does not do as it is told: it is ended for good and started again after a pause.

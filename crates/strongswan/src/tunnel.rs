@@ -175,6 +175,7 @@ impl Tunnel {
         if needs.is_empty() {
             steps.extend(self.outdated(sas, now));
             steps.extend(duplicates::surplus(sas, now));
+            steps.extend(duplicates::renewed(sas));
             steps.extend(self.vain(sas, now));
             self.backoff.settle();
             self.is_left_to_peer = false;
@@ -323,6 +324,9 @@ impl Tunnel {
         } else {
             self.parting = None;
         }
+        // In IKEv1 the child SAs hang on the new IKE SA while that is negotiated; until then the old one is shown.
+        let renewing = || self.record.status().ike.clone().filter(|_| !children.is_empty());
+        let ike = ike.or_else(renewing);
         self.record.observe(ike, children, now);
         let status = self.record.status();
         if !status.missing.is_empty() && !status.children.is_empty() && now >= self.overlap_until {
@@ -355,8 +359,14 @@ impl Tunnel {
         self.backoff.reset(now);
     }
 
-    /// When there is something to do although nothing happens.
-    pub(crate) fn deadline(&self) -> Option<i64> {
+    /// When there is something to do although nothing happens; of what is done with the daemon only if it is there.
+    pub(crate) fn deadline(&self, has_daemon: bool) -> Option<i64> {
+        let resolve = self.resolve_at.filter(|_| self.is_wanted());
+        let daemon = has_daemon.then(|| self.daemon_deadline()).flatten();
+        [resolve, self.record.deadline(), daemon].into_iter().flatten().min()
+    }
+
+    fn daemon_deadline(&self) -> Option<i64> {
         let attempt = match self.standing {
             Standing::Begins if !self.is_left_to_peer => self.backoff.due_at(),
             _ => None,
@@ -365,20 +375,10 @@ impl Tunnel {
         let overtaken = self.overtaken.as_ref().map(|(_, at)| *at);
         let dead = self.dead_at.values().copied().min();
         let leaving = self.leaving.values().copied().min();
-        [
-            attempt,
-            overlap,
-            overtaken,
-            self.outdated_at,
-            self.between_until,
-            leaving,
-            dead,
-            self.resolve_at,
-            self.record.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [attempt, overlap, overtaken, self.outdated_at, self.between_until, leaving, dead]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The overlap is over and was seen to.

@@ -143,9 +143,9 @@ async fn a_daemon_that_does_not_answer_for_a_while_keeps_its_tunnels() {
     let engine = a.engine.as_ref().unwrap();
     let late = engine.apply(a.router, &a.place(), &plans).await.unwrap_err();
     assert!(late.to_string().contains("answer"), "{late}");
-    signal(process, "-CONT");
     // Here the daemon is who encrypts.
     a.wait_code(of_a.id, TunnelState::Down, Code::LocalError).await;
+    signal(process, "-CONT");
     // The plan comes into force without being told again.
     a.wait(more.id, "an answer of the peer to the second tunnel", |status| {
         status.reason.as_ref().is_some_and(|reason| reason.code == Code::SelectorMismatch)

@@ -4,9 +4,9 @@
 
 mod lab;
 
-use karez_engine::{EventKind, IkeMode, IkeVersion, Initiator, TunnelState};
-use lab::{Lab, received, tunnel};
-use std::process::Stdio;
+use karez_engine::{EventKind, IkeMode, IkeVersion, TunnelState};
+use lab::{Lab, processes_in, received, tunnel};
+use std::process::{Command, Stdio};
 
 /// Seconds; `model` bounds it.
 const LIFETIME: u32 = 60;
@@ -31,11 +31,12 @@ async fn outlive(version: IkeVersion) {
     for plan in &mut plans {
         (plan.ike.lifetime, plan.child.lifetime) = (LIFETIME, LIFETIME);
     }
-    plans[1].initiator = Initiator::ResponseOnly;
     b.apply(&plans[1..]).await;
     a.apply(&plans[..1]).await;
     let before = a.wait_up(plans[0].id).await;
     b.wait_up(plans[1].id).await;
+    a.events.clear();
+    b.events.clear();
     let mut ping = lab.ping_command("a", "10.1.0.1", "10.2.0.1", PINGS);
     let ping = tokio::task::spawn_blocking(move || ping.args(["-i", "0.05"]).stderr(Stdio::null()).output());
     let said = ping.await.unwrap().unwrap();
@@ -43,12 +44,29 @@ async fn outlive(version: IkeVersion) {
     for (site, plan) in [(&mut a, &plans[0]), (&mut b, &plans[1])] {
         let status = site.status(plan.id);
         assert_eq!(status.state, TunnelState::Up, "{}", site.story());
-        let falls = site.events.iter().filter(|(_, event)| event.message.contains("down"));
-        assert_eq!(falls.count(), 0, "{}", site.story());
+        let falls = [EventKind::State, EventKind::IkeDown, EventKind::ChildDown];
+        assert!(!site.events.iter().any(|(_, event)| falls.contains(&event.kind)), "{}", site.story());
         assert!(site.events.iter().any(|(_, event)| event.kind == EventKind::Rekeyed), "{}", site.story());
     }
     let after = a.status(plans[0].id);
-    assert_ne!(before.ike.unwrap().initiator_spi, after.ike.unwrap().initiator_spi, "{}", a.story());
+    let renewed = after.ike.as_ref().unwrap();
+    assert_ne!(before.ike.unwrap().initiator_spi, renewed.initiator_spi, "{}", a.story());
     assert_ne!(before.children[0].spi_in, after.children[0].spi_in, "{}", a.story());
-    assert_eq!(received(&said), PINGS, "{said}\n{}\n{}", a.story(), b.story());
+    // A busy machine may keep one back.
+    assert!(received(&said) >= PINGS - 1, "{said}\n{}\n{}", a.story(), b.story());
+
+    // What was renewed is known again when the peer has lost it.
+    let old = renewed.initiator_spi.clone();
+    let [daemon] = processes_in(&b.namespace)[..] else { panic!("one daemon") };
+    kill(daemon);
+    a.wait(plans[0].id, "another IKE SA", |status| {
+        status.state == TunnelState::Up && status.ike.as_ref().is_some_and(|ike| ike.initiator_spi != old)
+    })
+    .await;
+    b.wait_up(plans[1].id).await;
+    assert!(lab.ping("a", "10.1.0.1", "10.2.0.1", 10) > 5, "{}\n{}", a.story(), b.story());
+}
+
+fn kill(process: i32) {
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
 }

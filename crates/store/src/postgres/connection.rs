@@ -23,6 +23,11 @@ pub(super) fn configure(url: &str) -> Result<Config, Error> {
         .map_err(|error| Error::Unavailable(format!("the database URL cannot be read: {error}")))?;
     config.connect_timeout(Duration::from_secs(3));
     config.tcp_user_timeout(Duration::from_secs(10));
+    // Who only listens sends nothing that could go unanswered.
+    config
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3);
     config.application_name("karez");
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(&format!(

@@ -39,7 +39,7 @@ impl Router {
     }
 
     fn learn(&mut self, finding: &Finding) {
-        if finding.what == What::Established {
+        if matches!(finding.what, What::Established { .. }) {
             // An event of its own says so, too.
             return;
         }

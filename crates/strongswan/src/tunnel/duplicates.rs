@@ -61,6 +61,21 @@ pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
     steps
 }
 
+/// The IKE SAs of IKEv1 that the peer has renewed, and whose child SAs charon has moved. It keeps them for ten seconds, and
+/// may begin to renew them itself meanwhile; the peer would move all to that one, and then end the one that we use.
+pub(super) fn renewed(sas: &[&ObservedIke]) -> Vec<Step> {
+    let is_of_v1 = |sa: &ObservedIke| sa.shown.as_ref().is_some_and(|shown| shown.version == 1);
+    let is_empty = |sa: &ObservedIke| sa.children.is_empty() && !sa.carries_others;
+    let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established && is_of_v1(sa));
+    let is_renewed = |old: &&&ObservedIke| {
+        let takes_over = |new: &&&ObservedIke| {
+            new.number > old.number && !new.is_initiator && new.connection == old.connection && !is_empty(new)
+        };
+        is_empty(old) && alive().any(|new| takes_over(&new))
+    };
+    alive().filter(is_renewed).map(|old| Step::EndIke(old.number)).collect()
+}
+
 /// Whether the other one was begun because the peer has lost this one.
 fn is_outdated(one: &ObservedIke, other: &ObservedIke) -> bool {
     let (Some(shown), Some(newer)) = (&one.shown, &other.shown) else { return false };

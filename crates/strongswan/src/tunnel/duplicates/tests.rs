@@ -1,4 +1,4 @@
-use super::{LATER, SETTLED, Step, outdated, surplus};
+use super::{LATER, SETTLED, Step, outdated, renewed, surplus};
 use crate::clock::SECOND;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use karez_engine::{ChildSa, IkeSa, Traffic};
@@ -93,6 +93,22 @@ fn both_ends_end_the_same_one_of_two_begun_at_once_and_not_before_both_have_sett
     let (ours, theirs) =
         (begun_while(&[], ike(8, true, age, "bb")), begun_while(&[], ike(7, false, age, "aa")));
     assert_eq!(surplus(&[&ours, &theirs], NOW), [Step::EndIke(7)]);
+}
+
+#[test]
+fn one_of_ikev1_that_the_peer_has_renewed_and_that_is_empty_goes() {
+    let of_v1 = |number, is_initiator, children: Vec<ObservedChild>| {
+        let mut sa = ike(number, is_initiator, SECOND, "aa");
+        sa.children = children;
+        sa.shown.as_mut().unwrap().version = 1;
+        sa
+    };
+    let carried = || vec![child(1, SECOND, "cc")];
+    let old = of_v1(1, true, Vec::new());
+    assert_eq!(renewed(&[&old, &of_v1(2, false, carried())]), [Step::EndIke(1)]);
+    // Before the child SAs are moved, and where it is for the peer to end the old one.
+    assert!(renewed(&[&of_v1(1, true, carried()), &of_v1(2, false, Vec::new())]).is_empty());
+    assert!(renewed(&[&old, &of_v1(2, true, carried())]).is_empty());
 }
 
 #[test]
