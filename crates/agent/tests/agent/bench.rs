@@ -150,6 +150,8 @@ pub struct Node {
     pub changes: watch::Sender<u64>,
     /// Whether each pass is heard as a change of somebody's.
     pub is_restless: AtomicBool,
+    /// How long the engine takes for a router.
+    pub delay: Mutex<Duration>,
     /// One permit is needed for each removal of a gateway.
     pub removals: Semaphore,
 }
@@ -164,6 +166,7 @@ impl Default for Node {
             severed: Mutex::default(),
             changes: watch::Sender::default(),
             is_restless: AtomicBool::default(),
+            delay: Mutex::default(),
             removals: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -212,6 +215,8 @@ impl Engine for AtWork {
     }
 
     async fn apply(&self, router: RouterId, _: &Place, tunnels: &[TunnelPlan]) -> Result<(), EngineError> {
+        let delay = *self.0.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
         self.0.write(Deed::Engine(router, tunnels.len()));
         Ok(())
     }
