@@ -196,6 +196,9 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 tracing::info!(node = %welcome.node, epoch = welcome.epoch, "the control plane knows this node");
                 self.standing.epoch = Some(welcome.epoch);
                 self.standing.is_replaced = false;
+                if !welcome.counts {
+                    self.ledger.forget_told();
+                }
             }
             ToAgent::Renewed { taken } => self.ledger.taken(taken),
             ToAgent::Replaced => self.give_way(),

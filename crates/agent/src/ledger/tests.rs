@@ -145,3 +145,33 @@ fn events_are_told_again_in_the_next_session_unless_they_are_known_to_have_been_
     bench.ledger.tell_all();
     assert_eq!(bench.told().expect("news").2, [0; 0]);
 }
+
+#[test]
+fn events_that_were_told_of_another_generation_are_told_again() {
+    let mut bench = Bench::new();
+    bench.reports(TunnelState::Down, None, &[1]);
+    bench.told();
+    bench.ledger.tell_again(bench.router);
+    bench.ledger.taken(1);
+    assert_eq!(bench.told().expect("news").2, [1], "they were passed over and counted all the same");
+    bench.ledger.taken(2);
+    bench.ledger.tell_again(bench.router);
+    assert_eq!(bench.told().expect("news").2, [0; 0]);
+}
+
+#[test]
+fn a_control_plane_that_does_not_say_what_it_has_taken_is_told_each_event_once() {
+    let mut bench = Bench::new();
+    bench.reports(TunnelState::Down, None, &[1]);
+    assert_eq!(bench.told().expect("news").2, [1], "before it is known what it is like");
+    bench.ledger.forget_told();
+    bench.reports(TunnelState::Down, None, &[2]);
+    assert_eq!(bench.told().expect("news").2, [2]);
+
+    bench.ledger.tell_all();
+    assert_eq!(bench.told().expect("news").2, [0; 0]);
+    bench.reports(TunnelState::Down, None, &[3]);
+    bench.told();
+    bench.ledger.tell_all();
+    assert_eq!(bench.told().expect("news").2, [3], "the next one may say it");
+}
