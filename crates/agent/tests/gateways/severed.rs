@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use karez_agent::gateway::{Gateway, Host, HostOptions, Managed, paths};
 use karez_agent::{Severed, Watch};
 use karez_engine::{Datapath, RouterPlan};
-use karez_net::{LinkSettings, Namespace};
+use karez_net::{LinkSettings, Namespace, Route};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -217,8 +217,11 @@ async fn what_somebody_does_to_a_router_of_ours_is_heard_of_and_repaired() -> Re
         assert_eq!(severed(gateway, plan).await?, Severed::new());
         // The kernel itself has something to say of links for a second or more.
         let mut looks = 0;
-        while timeout(Duration::from_millis(500), watch.changed()).await.is_ok() {
+        loop {
             assert!(!cloud.make(&guards).await?);
+            if timeout(Duration::from_millis(500), watch.changed()).await.is_err() {
+                break;
+            }
             looks += 1;
             assert!(looks < 50, "each look is heard");
         }
@@ -237,6 +240,26 @@ async fn what_somebody_does_to_a_router_of_ours_is_heard_of_and_repaired() -> Re
     assert!(!heard(&mut watch, "the namespace is gone").await?);
     assert!(cloud.gateway.make(plan, &guards, Datapath::Userspace).await?.has_changed);
     assert_eq!(severed(gateway, plan).await?, Severed::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn that_a_router_of_ours_was_deleted_is_seen_while_routes_of_its_node_come_and_go() -> Result<()> {
+    let cloud = Cloud::new().await?;
+    cloud.make(&[]).await?;
+    cloud.node.address("br-ex", &["192.0.2.1/24"]).await?;
+    let mut watch = cloud.gateway.watch(&cloud.plan).await?;
+    let node = cloud.node.netlink.clone();
+    let route = Route::via("198.51.100.0/24".parse()?, "192.0.2.2".parse()?);
+    let churn = tokio::spawn(async move {
+        while node.ensure_route(&route).await.is_ok() && node.remove_route(&route).await.is_ok() {}
+    });
+
+    quiet(&mut watch).await;
+    Namespace::delete(&Managed::namespace(cloud.plan.id))?;
+    assert!(!heard(&mut watch, "the namespace is gone").await?);
+    assert!(!churn.is_finished());
+    churn.abort();
     Ok(())
 }
 
