@@ -7,7 +7,7 @@ use karez_engine::{
     IkeVersion, Initiator, IpsecMode, IpsecProtocol, Peer, Place, RouterId, RouterPlan, RouterReport,
     ServiceId, TunnelPlan, TunnelReport, TunnelState, TunnelStatus,
 };
-use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, pair};
+use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, Welcome, pair};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,12 @@ impl Control {
     pub async fn difference(&self, revision: i64, routers: &[RouterPlan], gone: &[RouterId]) {
         self.send(Desired { revision, is_whole: false, routers: routers.to_vec(), gone: gone.to_vec() })
             .await;
+    }
+
+    /// The answer to the hello, of a control plane that says later what it has taken over, or of one that does not.
+    pub async fn welcome(&self, counts: bool) {
+        let welcome = Welcome { node: Uuid::new_v4(), epoch: 1, lease: Duration::from_secs(15), counts };
+        self.0.outgoing.send(ToAgent::Welcome(welcome)).await.expect("a session");
     }
 
     /// So many reports about tunnels have been taken over.

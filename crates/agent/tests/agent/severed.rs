@@ -132,3 +132,18 @@ async fn a_new_session_is_told_what_the_last_one_may_not_have_taken() {
     let events: Vec<i64> = control.tunnels().await[0].1.events.iter().map(|event| event.at).collect();
     assert_eq!(events, [3], "the first two were taken");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_older_control_plane_is_told_in_a_new_session_only_what_no_session_was_told() {
+    for (counts, again) in [(true, 1), (false, 0)] {
+        let (bench, mut control, plan) = running().await;
+        control.welcome(counts).await;
+        sever(&bench, &plan, Some("the bridge br-ex is down"));
+        assert_eq!(control.tunnels().await[0].1.events.len(), 1);
+        control.renew(0).await;
+        drop(control);
+
+        let (mut control, _) = bench.session().await;
+        assert_eq!(control.tunnels().await[0].1.events.len(), again);
+    }
+}
