@@ -1,9 +1,9 @@
 //! The agent as a whole: sessions, and one task a router.
 
-use crate::Gateway;
 use crate::clock::now;
 use crate::ledger::Ledger;
-use crate::router::{Pass, Shop, Wanted, work};
+use crate::router::{Pass, Shop, Wanted, Word, work};
+use crate::{Gateway, Severed};
 use karez_engine::{ConnectionId, Engine, RouterId, RouterPlan, RouterReport, TunnelReport, TunnelStatus};
 use karez_fabric::{AgentEnd, Desired, Dial, FromAgent, Held, Hello, Shape, ToAgent};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ const BATCH: usize = 100;
 pub struct Agent<E, G> {
     options: Options,
     shop: Arc<Shop<E, G>>,
-    passes: mpsc::Receiver<Pass>,
+    words: mpsc::Receiver<Word>,
     reports: mpsc::Receiver<TunnelReport>,
     routers: BTreeMap<RouterId, Router>,
     ledger: Ledger,
@@ -90,19 +90,19 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
     /// An agent with its engine and gateways. `reports` is where the engine reports to.
     #[must_use]
     pub fn new(options: Options, engine: E, gateway: G, reports: mpsc::Receiver<TunnelReport>) -> Self {
-        let (sender, passes) = mpsc::channel(64);
+        let (sender, words) = mpsc::channel(64);
         let shop = Shop {
             engine,
             gateway,
             hands: Semaphore::new(options.hands.max(1)),
             look: options.look,
             longest_pause: options.longest_pause,
-            passes: sender,
+            words: sender,
         };
         Self {
             options,
             shop: Arc::new(shop),
-            passes,
+            words,
             reports,
             routers: BTreeMap::new(),
             ledger: Ledger::default(),
@@ -138,7 +138,10 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                     None => self.hear_out(&mut session).await,
                 },
                 Some(report) = self.reports.recv() => self.note(report),
-                Some(pass) = self.passes.recv() => self.passed(pass),
+                Some(word) = self.words.recv() => match word {
+                    Word::Severed(router, severed) => self.severed(router, &severed),
+                    Word::Passed(pass) => self.passed(pass),
+                },
                 sent = tell(outgoing.as_ref(), &mut self.ledger, &mut self.applied, &self.routers) => {
                     if !sent {
                         self.hear_out(&mut session).await;
@@ -193,6 +196,9 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
                 tracing::info!(node = %welcome.node, epoch = welcome.epoch, "the control plane knows this node");
                 self.standing.epoch = Some(welcome.epoch);
                 self.standing.is_replaced = false;
+                if !welcome.counts {
+                    self.ledger.forget_told();
+                }
             }
             ToAgent::Renewed { taken } => self.ledger.taken(taken),
             ToAgent::Replaced => self.give_way(),
@@ -287,13 +293,15 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         self.ledger.tunnel(report);
     }
 
+    fn severed(&mut self, router: RouterId, severed: &Severed) {
+        let Some(plan) = self.routers.get(&router).and_then(|router| router.plan.as_ref()) else { return };
+        let should_be_up = plan.tunnels.iter().filter(|tunnel| tunnel.is_up).map(|tunnel| tunnel.id);
+        self.ledger.sever(router, severed, &should_be_up.collect(), now());
+    }
+
     fn passed(&mut self, pass: Pass) {
         let Some(router) = self.routers.get(&pass.router) else { return };
         let newest = router.plan.as_ref().map(|plan| (plan.generation, plan.revision));
-        if let (Some(severed), Some(plan)) = (&pass.severed, &router.plan) {
-            let should_be_up = plan.tunnels.iter().filter(|tunnel| tunnel.is_up).map(|tunnel| tunnel.id);
-            self.ledger.sever(pass.router, severed, &should_be_up.collect(), now());
-        }
         match pass.plan {
             Some((generation, _)) if pass.is_news => {
                 let report = RouterReport { router: pass.router, generation, trouble: pass.trouble };

@@ -2,7 +2,7 @@
 //!
 //! The control plane may be away for long. Of each tunnel the newest status is kept, and of what has
 //! happened meanwhile the last events; both are sent when it is back. Events are kept until it says that it has taken
-//! them: a session may break with some on their way.
+//! them, if it is one that says so: a session may break with some on their way.
 
 mod tunnel;
 
@@ -19,6 +19,8 @@ pub(crate) struct Ledger {
     untold_routers: BTreeSet<RouterId>,
     /// How many reports about tunnels were handed over in this session.
     handed: u64,
+    /// Whether events are forgotten once they are handed over in this session.
+    forgets_told: bool,
 }
 
 impl Ledger {
@@ -73,16 +75,19 @@ impl Ledger {
 
     /// A new session knows nothing, and may know of events that it was not heard to have taken.
     pub(crate) fn tell_all(&mut self) {
-        self.handed = 0;
+        (self.handed, self.forgets_told) = (0, false);
         self.tunnels.values_mut().for_each(Tunnel::tell_again);
         self.untold_tunnels = self.tunnels.keys().copied().collect();
         self.untold_routers = self.routers.keys().copied().collect();
     }
 
-    /// The tunnels of a router are to be told of once more.
+    /// The tunnels of a router are to be told of once more, with the events that are kept: what was said of them counts
+    /// as taken, and may have been passed over.
     pub(crate) fn tell_again(&mut self, router: RouterId) {
-        let own = self.tunnels.iter().filter(|(_, tunnel)| tunnel.router == router);
-        self.untold_tunnels.extend(own.map(|(id, _)| *id));
+        for (id, tunnel) in self.tunnels.iter_mut().filter(|(_, tunnel)| tunnel.router == router) {
+            tunnel.tell_again();
+            self.untold_tunnels.insert(*id);
+        }
     }
 
     /// Whether there is something to tell.
@@ -112,10 +117,19 @@ impl Ledger {
                 && let Some(report) = tunnel.tell(self.handed + 1)
             {
                 self.handed += 1;
+                if self.forgets_told {
+                    tunnel.taken(self.handed);
+                }
                 reports.push((generation, report));
             }
         }
         reports
+    }
+
+    /// In this session it will not be said what has been taken over: what is handed over is forgotten.
+    pub(crate) fn forget_told(&mut self) {
+        self.forgets_told = true;
+        self.taken(self.handed);
     }
 
     /// So many reports about tunnels of this session have been taken over.

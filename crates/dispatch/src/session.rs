@@ -87,7 +87,7 @@ impl Session {
 
     async fn serve(&self, end: &mut ControlEnd, lease: &Lease, hello: Hello) -> Result<(), Over> {
         let node = lease.node.parse().map_err(|_| Over::Node)?;
-        let welcome = Welcome { node, epoch: lease.epoch, lease: self.options.lease };
+        let welcome = Welcome { node, epoch: lease.epoch, lease: self.options.lease, counts: true };
         send(end, ToAgent::Welcome(welcome)).await?;
         let mut known = Known::default();
         if self.told.is_from_here(&lease.node, hello.told_in) {

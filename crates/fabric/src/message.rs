@@ -112,6 +112,9 @@ pub struct Welcome {
     pub epoch: i64,
     /// How long the lease lasts when it is not renewed.
     pub lease: Duration,
+    /// Whether [`ToAgent::Renewed`] says what has been taken over. Older control planes do not, and keep twice what they
+    /// are told twice.
+    pub counts: bool,
 }
 
 /// What a node should run.

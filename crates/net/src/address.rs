@@ -27,15 +27,19 @@ impl Netlink {
         self.addresses_of(index).await
     }
 
-    /// Which link, by its number, each address is on; the same as in [`Netlink::addresses`], of all links at once.
+    /// Which links, by their numbers, each address is on; the same as in [`Netlink::addresses`], of all links at once.
     ///
     /// # Errors
     ///
     /// [`Error::System`].
-    pub async fn holders(&self) -> Result<BTreeMap<IpAddr, u32>, Error> {
+    pub async fn holders(&self) -> Result<BTreeMap<IpAddr, BTreeSet<u32>>, Error> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let answers = self.dump(request, "list addresses").await?;
-        Ok(answers.into_iter().filter_map(observed).map(|(index, net)| (net.addr(), index)).collect())
+        let mut holders = BTreeMap::<_, BTreeSet<_>>::new();
+        for (index, net) in answers.into_iter().filter_map(observed) {
+            holders.entry(net.addr()).or_default().insert(index);
+        }
+        Ok(holders)
     }
 
     /// Gives a link exactly these addresses: what is missing is added, what is surplus removed, what is there is left

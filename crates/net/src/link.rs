@@ -90,7 +90,7 @@ pub struct LinkSettings {
     /// Do not ask the neighbours first whether its IPv6 addresses are taken. Until that is over, one or two seconds
     /// after it is switched on, a router cannot even ask for its neighbours' hardware addresses.
     pub skip_dad: bool,
-    /// What to write on a bridge when it is made, such as who has made it. One that is there keeps what it has.
+    /// What to write on it, such as who has made it. A bridge that is not made but found keeps what it has.
     pub alias: Option<String>,
 }
 
@@ -112,7 +112,7 @@ impl LinkSettings {
         Self { mac: Some(mac), ..self }
     }
 
-    /// With this written on it, if it is made now.
+    /// With this written on it.
     #[must_use]
     pub fn alias(self, alias: impl Into<String>) -> Self {
         Self { alias: Some(alias.into()), ..self }
@@ -192,6 +192,9 @@ impl Netlink {
         if let Some(master) = master.filter(|master| link.master != Some(*master)) {
             request = request.append_extra_attribute(LinkAttribute::Controller(master));
         }
+        if let Some(alias) = wanted.alias.clone().filter(|alias| link.alias.as_ref() != Some(alias)) {
+            request = request.append_extra_attribute(LinkAttribute::IfAlias(alias));
+        }
         if wanted.up && !link.up {
             request = request.up();
         }
@@ -232,20 +235,9 @@ impl Netlink {
                 }
             }
         };
-        if let Some(alias) = settings.alias.as_deref().filter(|_| made) {
-            self.inscribe(name, alias).await?;
-        }
-        Ok(self.ensure_link(name, settings).await? || made)
-    }
-
-    /// The kernel takes no alias for a link that it makes.
-    async fn inscribe(&self, name: &str, alias: &str) -> Result<(), Error> {
-        let index = self.existing_link(name).await?.index;
-        let alias = LinkAttribute::IfAlias(alias.to_owned());
-        let request = LinkUnspec::new_with_index(index).append_extra_attribute(alias).build();
-        self.change(RouteNetlinkMessage::SetLink(request), 0)
-            .await
-            .map_err(|source| self.failed(format!("write on link {name} what it is"), source))
+        // The kernel takes no alias for a link that it makes.
+        let alias = settings.alias.clone().filter(|_| made);
+        Ok(self.ensure_link(name, &LinkSettings { alias, ..settings.clone() }).await? || made)
     }
 
     /// Removes a link; `false` when there was none. The other end of a pair goes with it.

@@ -21,6 +21,9 @@ pub const PROTOCOL: u8 = 200;
 /// The routing table that is looked at when no rule says otherwise.
 pub const MAIN_TABLE: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 
+/// The number of UDP among IP's protocols.
+const UDP: u8 = 17;
+
 /// The kernel's table of its own addresses.
 const LOCAL_TABLE: u8 = 255;
 
@@ -122,20 +125,26 @@ impl Netlink {
         Ok(routes)
     }
 
-    /// The number of the link by which a packet of ours with these addresses would leave now; none when no route leads
-    /// there. The kernel looks it up, so that a table of any size costs the same.
+    /// The number of the link by which a UDP packet of ours with these addresses, and this port at both ends, would leave now;
+    /// none when no route leads there. The kernel looks it up, so that a table of any size costs the same. Rules that ask
+    /// for protocol and ports (`ip rule … ipproto udp dport 4500`) are heeded.
     ///
     /// # Errors
     ///
     /// [`Error::System`].
-    pub async fn way(&self, from: IpAddr, to: IpAddr) -> Result<Option<u32>, Error> {
+    pub async fn way(&self, from: IpAddr, to: IpAddr, port: u16) -> Result<Option<u32>, Error> {
         let mut request = RouteMessage::default();
         let (family, bits) =
             if to.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
         request.header.address_family = family;
         (request.header.destination_prefix_length, request.header.source_prefix_length) = (bits, bits);
-        request.attributes =
-            vec![RouteAttribute::Destination(to.into()), RouteAttribute::Source(from.into())];
+        request.attributes = vec![
+            RouteAttribute::Destination(to.into()),
+            RouteAttribute::Source(from.into()),
+            RouteAttribute::IpProto(UDP),
+            RouteAttribute::Sport(port),
+            RouteAttribute::Dport(port),
+        ];
         let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES];
         match self.ask(RouteNetlinkMessage::GetRoute(request)).await {
             Ok(answers) => Ok(answers.into_iter().find_map(leaves_by)),

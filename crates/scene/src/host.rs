@@ -42,13 +42,17 @@ impl Host {
         let outside = settings.clone().bridge(place.bridge.as_str());
         let inside = LinkSettings { mac: place.mac, ..settings };
         ground.wait_for(async {
-            // The agent's bridge of a network may not be there yet. Made in its name, it is the agent's to remove.
-            there.ensure_bridge(&place.bridge, &LinkSettings::up().alias("karez")).await?;
+            // The agent's bridge of a network may not be there yet.
+            let is_made = there.ensure_bridge(&place.bridge, &LinkSettings::up()).await?;
             let ends = (
                 VethEnd { netlink: there, name: &place.tap, settings: outside },
                 VethEnd { netlink: &netlink, name: LINK, settings: inside },
             );
             ensure_veth(&ends.0, &ends.1).await?;
+            if is_made {
+                // Made in the agent's name it is the agent's to remove, and without a port that would be now.
+                there.ensure_link(&place.bridge, &LinkSettings::default().alias("karez")).await?;
+            }
             netlink.ensure_addresses(LINK, &place.addresses.iter().copied().collect()).await?;
             for gateway in &place.gateways {
                 netlink.ensure_route(&Route::default_via(*gateway)).await?;

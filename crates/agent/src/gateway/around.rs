@@ -3,7 +3,7 @@
 //! Links are heard of. That somebody deletes a namespace is not: its links live on with the daemon and our own sockets
 //! in it, so the kernel has nothing to say. The names are looked at a few times a second instead.
 
-use super::names;
+use super::{blocking, names};
 use futures_util::stream;
 use karez_engine::RouterPlan;
 use karez_net::{Error, Events, Link, LinkKind, Namespace, Netlink};
@@ -12,7 +12,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OnceCell, watch};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::watch::Watch;
 
@@ -94,8 +94,9 @@ impl Around {
         F: Future<Output = ()> + Send,
     {
         let begin = async || {
-            let mut observer = Observer { node, node_number: None, events: None, links: Arc::default() };
-            let (sender, receiver) = watch::channel(Arc::new(observer.look(true, &on_empty).await?));
+            let mut observer = Observer { node, node_number: None, events: None, seen: Seen::default() };
+            observer.look(Due::Names, &on_empty).await?;
+            let (sender, receiver) = watch::channel(Arc::new(observer.seen.clone()));
             tokio::spawn(async move { observer.run(sender, on_empty).await });
             Ok::<_, Error>(receiver)
         };
@@ -172,7 +173,16 @@ struct Observer {
     /// The number of the namespace that is listened to.
     node_number: Option<u64>,
     events: Option<Events>,
-    links: Arc<BTreeMap<String, Port>>,
+    seen: Seen,
+}
+
+/// What to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Which namespaces there are, and with them whether the node is still the one that is listened to.
+    Names,
+    /// The node's links.
+    Links,
 }
 
 impl Observer {
@@ -181,6 +191,8 @@ impl Observer {
         sender: watch::Sender<Arc<Seen>>,
         on_empty: impl Fn(Netlink) -> F,
     ) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let heard = async {
                 match &mut self.events {
@@ -188,67 +200,67 @@ impl Observer {
                     None => pending().await,
                 }
             };
-            let have_links_changed = tokio::select! {
+            let due = tokio::select! {
                 () = sender.closed() => return,
-                () = sleep(TICK) => false,
+                _ = tick.tick() => Due::Names,
                 heard = heard => match heard {
-                    Some(changed) => changed.links,
+                    // A node may have a full routing table that is never still.
+                    Some(changed) if !changed.links => continue,
+                    Some(_) => Due::Links,
                     None => {
                         self.events = None;
-                        true
+                        Due::Links
                     }
                 },
             };
-            if have_links_changed {
+            if due == Due::Links {
                 sleep(SETTLE).await;
             }
-            match self.look(have_links_changed, &on_empty).await {
-                Ok(seen) => {
-                    sender.send_if_modified(|known| {
-                        let is_other = **known != seen;
-                        if is_other {
-                            *known = Arc::new(seen);
-                        }
-                        is_other
-                    });
-                }
-                Err(error) => {
-                    // What was there may be another now; routers are looked at from time to time all the same.
-                    tracing::debug!(%error, "changes on the node cannot be seen; trying again");
-                    self.events = None;
-                }
+            if let Err(error) = self.look(due, &on_empty).await {
+                // What was there may be another now; routers are looked at from time to time all the same.
+                tracing::debug!(%error, "changes on the node cannot be seen; trying again");
+                self.events = None;
+                continue;
             }
+            sender.send_if_modified(|known| {
+                let is_other = **known != self.seen;
+                if is_other {
+                    *known = Arc::new(self.seen.clone());
+                }
+                is_other
+            });
         }
     }
 
     async fn look<F: Future<Output = ()>>(
         &mut self,
-        have_links_changed: bool,
+        due: Due,
         on_empty: &impl Fn(Netlink) -> F,
-    ) -> Result<Seen, Error> {
-        let namespaces = Namespace::numbers()?;
-        let node = match &self.node {
-            Node::None => None,
-            Node::Current => Some(self.node_number),
-            Node::Named(name) => Some(namespaces.get(name).copied()),
-        };
-        if let Some(number) = node {
-            let is_heard = self.events.is_some() && self.node_number == number;
-            if !is_heard || have_links_changed {
-                let namespace = self.namespace()?;
-                if !is_heard {
-                    self.events = Some(Events::open(&namespace).await?);
-                    self.node_number = Some(namespace.number()?);
-                }
-                let netlink = Netlink::open(&namespace).await?;
-                let links = netlink.links().await?;
-                if has_empty_bridge(&links) {
-                    on_empty(netlink).await;
-                }
-                self.links = Arc::new(links.into_iter().map(port).collect());
-            }
+    ) -> Result<(), Error> {
+        if due == Due::Names {
+            self.seen.namespaces = blocking(Namespace::numbers).await?;
         }
-        Ok(Seen { links: Arc::clone(&self.links), namespaces })
+        let number = match &self.node {
+            Node::None => return Ok(()),
+            Node::Current => self.node_number,
+            Node::Named(name) => self.seen.namespaces.get(name).copied(),
+        };
+        let is_heard = self.events.is_some() && self.node_number == number;
+        if is_heard && due == Due::Names {
+            return Ok(());
+        }
+        let namespace = self.namespace()?;
+        if !is_heard {
+            self.events = Some(Events::open(&namespace).await?);
+            self.node_number = Some(namespace.number()?);
+        }
+        let netlink = Netlink::open(&namespace).await?;
+        let links = netlink.links().await?;
+        if has_empty_bridge(&links) {
+            on_empty(netlink).await;
+        }
+        self.seen.links = Arc::new(links.into_iter().map(port).collect());
+        Ok(())
     }
 
     fn namespace(&self) -> Result<Namespace, Error> {

@@ -164,6 +164,9 @@ impl Gateway for Managed {
         let failed = |error: Error| GatewayError(error.to_string());
         let node = self.node().await.map_err(failed)?;
         let owner = Owner::of(&node)?;
+        if let Err(error) = links::adopt(&node, &self.bridges).await {
+            tracing::warn!(%error, "bridges of an earlier agent may stay when they have no ports any more");
+        }
         // Hosts may have left them while no agent ran.
         links::sweep(&node, &self.bridges).await;
         let names = blocking(Namespace::list).await.map_err(failed)?;

@@ -16,11 +16,13 @@ pub(super) const INTERNAL: &str = "qr-";
 /// A bridge of ours for an internal network.
 pub(super) const BRIDGE: &str = "kbr-";
 
-/// What is written on such a bridge; on those that somebody else has made it is not.
+/// The node's end of a pair to an internal network.
+pub(super) const INTERNAL_OUTSIDE: &str = "kr-";
+
+/// What is written on such a bridge, and on the node's ends of pairs; on bridges that somebody else has made it is not.
 pub(super) const MAKER: &str = "karez";
 
 const EXTERNAL_OUTSIDE: &str = "kx-";
-const INTERNAL_OUTSIDE: &str = "kr-";
 const OWNER: &str = "kn-";
 
 /// A router's namespace.

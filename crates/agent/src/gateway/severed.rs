@@ -11,6 +11,10 @@ use std::net::IpAddr;
 /// Tunnels that no packet can leave or come in for, each with what is missing.
 pub type Severed = BTreeMap<ConnectionId, String>;
 
+/// The ports of IKE (RFC 7296, section 2). Routing rules may lead them different ways, and with one that is open it is not
+/// certain that the tunnel is severed.
+const PORTS: [u16; 2] = [4500, 500];
+
 /// The outer addresses of a tunnel that should be up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
@@ -55,8 +59,9 @@ pub(super) async fn look(netlink: &Netlink, place: &str, paths: &[Path]) -> Resu
         let trouble = match known.get(&(path.local, path.peer)) {
             Some(trouble) => trouble.clone(),
             None => {
-                let holder = holders.get(&path.local).and_then(|index| find(*index));
-                let trouble = trouble(netlink, place, path, holder, find).await?;
+                let holders = holders.get(&path.local).into_iter().flatten();
+                let holders: Vec<&Link> = holders.filter_map(|index| find(*index)).collect();
+                let trouble = trouble(netlink, place, path, &holders, find).await?;
                 known.entry((path.local, path.peer)).or_insert(trouble).clone()
             }
         };
@@ -69,20 +74,30 @@ async fn trouble<'a>(
     netlink: &Netlink,
     place: &str,
     path: &Path,
-    holder: Option<&Link>,
+    holders: &[&Link],
     find: impl Fn(u32) -> Option<&'a Link>,
 ) -> Result<Option<String>, Error> {
     let Path { local, peer, .. } = path;
-    let Some(holder) = holder else { return Ok(Some(format!("{place} has no address {local}"))) };
-    if !holder.up {
+    let Some(holder) = holders.first() else { return Ok(Some(format!("{place} has no address {local}"))) };
+    // It may be on a second link as well, as with VRRP; the kernel takes it for ours by any that is up.
+    if !holders.iter().any(|holder| holder.up) {
         return Ok(Some(format!("link {}, which has the address {local}, is down in {place}", holder.name)));
     }
     let Some(peer) = peer.filter(|peer| peer.is_ipv4() == local.is_ipv4()) else { return Ok(None) };
-    let Some(index) = netlink.way(*local, peer).await? else {
-        return Ok(Some(format!("{place} has no route to the peer's address {peer}")));
-    };
-    // The link that has the address is not always the one that packets leave by.
-    Ok(find(index).filter(|link| !link.carrier).map(|link| {
-        format!("link {}, which leads to the peer's address {peer}, has no carrier in {place}", link.name)
-    }))
+    let mut trouble = None;
+    for port in PORTS {
+        let without = match netlink.way(*local, peer, port).await?.map(&find) {
+            None => format!("{place} has no route to the peer's address {peer}"),
+            // The link that has the address is not always the one that packets leave by.
+            Some(Some(link)) if !link.carrier => {
+                format!(
+                    "link {}, which leads to the peer's address {peer}, has no carrier in {place}",
+                    link.name
+                )
+            }
+            Some(_) => return Ok(None),
+        };
+        trouble.get_or_insert(without);
+    }
+    Ok(trouble)
 }

@@ -16,12 +16,16 @@ impl Bench {
     }
 
     fn reports(&mut self, state: TunnelState, reason: Option<Code>, events: &[i64]) {
+        self.reports_since(1, state, reason, events);
+    }
+
+    fn reports_since(&mut self, since: i64, state: TunnelState, reason: Option<Code>, events: &[i64]) {
         let event = |at: &i64| Event { at: *at, kind: EventKind::State, code: None, message: String::new() };
         let status = TunnelStatus {
             id: self.id,
             state,
             reason: reason.map(|code| Reason::new(code, "said by the engine")),
-            since: 1,
+            since,
             ike: None,
             children: Vec::new(),
             missing: Vec::new(),
@@ -33,6 +37,12 @@ impl Bench {
     fn severed(&mut self, trouble: Option<&str>, at: i64) {
         let severed = trouble.map(|trouble| (self.id, trouble.to_owned())).into_iter().collect();
         self.ledger.sever(self.router, &severed, &[self.id].into(), at);
+    }
+
+    /// The state that is told, and since when it is so.
+    fn since(&mut self) -> (TunnelState, i64) {
+        let (_, report) = self.ledger.take_tunnels(10, |_| Some(1)).pop().expect("news");
+        (report.status.state, report.status.since)
     }
 
     /// The state, the reason and the times of the events of the one report that there is to hand over.
@@ -75,6 +85,41 @@ fn what_cannot_work_or_is_switched_off_is_so_in_any_case() {
 }
 
 #[test]
+fn a_tunnel_is_in_its_state_since_that_became_another_than_before() {
+    use TunnelState::{Down, Error, Up};
+    let mut bench = Bench::new();
+    bench.reports_since(1, Down, Some(Code::PeerUnreachable), &[]);
+    for trouble in [Some("the bridge is down"), Some("the bridge is not there"), None] {
+        bench.severed(trouble, 10);
+        assert_eq!(bench.since(), (Down, 1), "it was never up");
+    }
+    bench.reports_since(20, Up, None, &[]);
+    assert_eq!(bench.since(), (Up, 20));
+    bench.severed(Some("the bridge is down"), 30);
+    assert_eq!(bench.since(), (Down, 30));
+    bench.reports_since(32, Down, Some(Code::PeerUnreachable), &[]);
+    assert_eq!(bench.since(), (Down, 30), "the daemon needs longer to see it");
+    bench.severed(None, 40);
+    assert_eq!(bench.since(), (Down, 30));
+    bench.reports_since(50, Up, None, &[]);
+    assert_eq!(bench.since(), (Up, 50));
+    bench.reports_since(60, Up, None, &[]);
+    assert_eq!(bench.since(), (Up, 60), "it was down for a moment");
+
+    bench.reports_since(70, Error, Some(Code::AuthenticationFailed), &[]);
+    bench.severed(Some("the bridge is down"), 80);
+    assert_eq!(bench.since(), (Error, 70));
+    bench.severed(None, 90);
+    assert_eq!(bench.since(), (Error, 70));
+
+    let mut bench = Bench::new();
+    bench.severed(Some("the bridge is down"), 10);
+    assert_eq!(bench.since(), (Down, 10));
+    bench.reports_since(1, Down, Some(Code::PeerUnreachable), &[]);
+    assert_eq!(bench.since(), (Down, 1), "the agent is new, the trouble is not");
+}
+
+#[test]
 fn a_tunnel_that_the_engine_has_not_spoken_of_is_told_of_while_it_is_severed() {
     let mut bench = Bench::new();
     bench.severed(Some("the bridge is down"), 10);
@@ -99,4 +144,34 @@ fn events_are_told_again_in_the_next_session_unless_they_are_known_to_have_been_
     bench.ledger.taken(1);
     bench.ledger.tell_all();
     assert_eq!(bench.told().expect("news").2, [0; 0]);
+}
+
+#[test]
+fn events_that_were_told_of_another_generation_are_told_again() {
+    let mut bench = Bench::new();
+    bench.reports(TunnelState::Down, None, &[1]);
+    bench.told();
+    bench.ledger.tell_again(bench.router);
+    bench.ledger.taken(1);
+    assert_eq!(bench.told().expect("news").2, [1], "they were passed over and counted all the same");
+    bench.ledger.taken(2);
+    bench.ledger.tell_again(bench.router);
+    assert_eq!(bench.told().expect("news").2, [0; 0]);
+}
+
+#[test]
+fn a_control_plane_that_does_not_say_what_it_has_taken_is_told_each_event_once() {
+    let mut bench = Bench::new();
+    bench.reports(TunnelState::Down, None, &[1]);
+    assert_eq!(bench.told().expect("news").2, [1], "before it is known what it is like");
+    bench.ledger.forget_told();
+    bench.reports(TunnelState::Down, None, &[2]);
+    assert_eq!(bench.told().expect("news").2, [2]);
+
+    bench.ledger.tell_all();
+    assert_eq!(bench.told().expect("news").2, [0; 0]);
+    bench.reports(TunnelState::Down, None, &[3]);
+    bench.told();
+    bench.ledger.tell_all();
+    assert_eq!(bench.told().expect("news").2, [3], "the next one may say it");
 }

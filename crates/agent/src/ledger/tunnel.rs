@@ -17,6 +17,8 @@ pub(super) struct Tunnel {
     severed: Option<Reason>,
     /// When that came or went.
     severed_at: i64,
+    /// The state that is shown, and since when.
+    shown: Option<(TunnelState, i64)>,
     events: VecDeque<Waiting>,
 }
 
@@ -29,18 +31,39 @@ struct Waiting {
 
 impl Tunnel {
     pub(super) fn new(id: ConnectionId, router: RouterId) -> Self {
-        Self { router, id, reported: None, severed: None, severed_at: 0, events: VecDeque::new() }
+        Self {
+            router,
+            id,
+            reported: None,
+            severed: None,
+            severed_at: 0,
+            shown: None,
+            events: VecDeque::new(),
+        }
     }
 
     /// Takes over what the engine says.
     pub(super) fn report(&mut self, report: TunnelReport) {
-        let before = self.state();
+        let (state, since) = (report.status.state, report.status.since);
+        let is_repeated = self.reported.as_ref().is_some_and(|before| before.since == since);
         self.router = report.router;
         self.reported = Some(report.status);
         for event in report.events {
             self.happened(event);
         }
-        self.log(before);
+        match &mut self.shown {
+            // It was down already before packets were kept from it.
+            Some((TunnelState::Down, shown)) if state == TunnelState::Down && self.severed.is_some() => {
+                *shown = since.min(*shown);
+            }
+            Some((shown, shown_since)) if *shown == state && !is_repeated => *shown_since = since,
+            Some(_) | None => {}
+        }
+        self.show(match state {
+            // The engine does not see what is severed.
+            TunnelState::Up | TunnelState::Pending => since.max(self.severed_at),
+            TunnelState::Down | TunnelState::Error => since,
+        });
     }
 
     /// Takes over what keeps packets from the peer, if anything does, and returns whether that is new.
@@ -48,7 +71,6 @@ impl Tunnel {
         if self.severed.as_ref().map(|reason| reason.message.as_str()) == trouble {
             return false;
         }
-        let before = self.state();
         if self.severed.is_none() || trouble.is_none() {
             self.severed_at = now;
         }
@@ -60,7 +82,7 @@ impl Tunnel {
             None if should_be_up => self.happened(event(None, "packets get out of the router again")),
             None => {}
         }
-        self.log(before);
+        self.show(now);
         true
     }
 
@@ -92,19 +114,34 @@ impl Tunnel {
     }
 
     fn status(&self) -> Option<TunnelStatus> {
-        let Some(severed) = self.severed.as_ref().filter(|_| self.is_concerned()) else {
-            let reported = self.reported.clone()?;
-            let since = reported.since.max(self.severed_at);
-            return Some(TunnelStatus { since, ..reported });
-        };
+        let (state, since) = self.shown.filter(|_| self.state().is_some())?;
         let reported = self.reported.clone().unwrap_or_else(|| self.unknown());
-        // Its SAs are still there, and are shown: with them it goes on as soon as packets get out again.
-        Some(TunnelStatus {
-            state: TunnelState::Down,
-            reason: Some(severed.clone()),
-            since: self.severed_at,
-            ..reported
-        })
+        let reason = self.severing().cloned().or(reported.reason);
+        // Where it is severed its SAs are still there, and are shown: with them it goes on as soon as packets get out.
+        Some(TunnelStatus { state, reason, since, ..reported })
+    }
+
+    /// The state to be shown, when anything is known.
+    fn state(&self) -> Option<TunnelState> {
+        let reported = self.reported.as_ref().map(|reported| reported.state);
+        self.severing().map_or(reported, |_| Some(TunnelState::Down))
+    }
+
+    /// What keeps packets from the peer, where that matters.
+    fn severing(&self) -> Option<&Reason> {
+        self.severed.as_ref().filter(|_| self.is_concerned())
+    }
+
+    /// What is shown may be another state now, and then it is since this time.
+    fn show(&mut self, at: i64) {
+        let Some(state) = self.state().filter(|state| self.shown.is_none_or(|(shown, _)| shown != *state))
+        else {
+            return;
+        };
+        self.shown = Some((state, at));
+        let Some(status) = self.status() else { return };
+        let reason = status.reason.as_ref().map(|reason| reason.code.as_str());
+        tracing::info!(connection = %self.id, router = %self.router, ?state, reason, "tunnel");
     }
 
     /// A tunnel that cannot work as it is configured, or that is switched off, is so in any case.
@@ -129,15 +166,5 @@ impl Tunnel {
             children: Vec::new(),
             missing: Vec::new(),
         }
-    }
-
-    fn state(&self) -> Option<TunnelState> {
-        self.status().map(|status| status.state)
-    }
-
-    fn log(&self, before: Option<TunnelState>) {
-        let Some(status) = self.status().filter(|status| before != Some(status.state)) else { return };
-        let reason = status.reason.as_ref().map(|reason| reason.code.as_str());
-        tracing::info!(connection = %self.id, router = %self.router, state = ?status.state, reason, "tunnel");
     }
 }

@@ -7,7 +7,7 @@ use karez_engine::{
     IkeVersion, Initiator, IpsecMode, IpsecProtocol, Peer, Place, RouterId, RouterPlan, RouterReport,
     ServiceId, TunnelPlan, TunnelReport, TunnelState, TunnelStatus,
 };
-use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, pair};
+use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, Welcome, pair};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,12 @@ impl Control {
     pub async fn difference(&self, revision: i64, routers: &[RouterPlan], gone: &[RouterId]) {
         self.send(Desired { revision, is_whole: false, routers: routers.to_vec(), gone: gone.to_vec() })
             .await;
+    }
+
+    /// The answer to the hello, of a control plane that says later what it has taken over, or of one that does not.
+    pub async fn welcome(&self, counts: bool) {
+        let welcome = Welcome { node: Uuid::new_v4(), epoch: 1, lease: Duration::from_secs(15), counts };
+        self.0.outgoing.send(ToAgent::Welcome(welcome)).await.expect("a session");
     }
 
     /// So many reports about tunnels have been taken over.
@@ -150,6 +156,8 @@ pub struct Node {
     pub changes: watch::Sender<u64>,
     /// Whether each pass is heard as a change of somebody's.
     pub is_restless: AtomicBool,
+    /// How long the engine takes for a router.
+    pub delay: Mutex<Duration>,
     /// One permit is needed for each removal of a gateway.
     pub removals: Semaphore,
 }
@@ -164,6 +172,7 @@ impl Default for Node {
             severed: Mutex::default(),
             changes: watch::Sender::default(),
             is_restless: AtomicBool::default(),
+            delay: Mutex::default(),
             removals: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -212,6 +221,8 @@ impl Engine for AtWork {
     }
 
     async fn apply(&self, router: RouterId, _: &Place, tunnels: &[TunnelPlan]) -> Result<(), EngineError> {
+        let delay = *self.0.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
         self.0.write(Deed::Engine(router, tunnels.len()));
         Ok(())
     }

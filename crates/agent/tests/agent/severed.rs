@@ -4,6 +4,7 @@ use crate::bench::{Bench, Control, router, status, timed};
 use karez_engine::{Code, Event, EventKind, RouterPlan, TunnelReport, TunnelState};
 use karez_fabric::FromAgent;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// A router with two tunnels, of which the first is up.
 async fn running() -> (Bench, Control, RouterPlan) {
@@ -21,6 +22,14 @@ fn sever(bench: &Bench, plan: &RouterPlan, trouble: Option<&str>) {
     let severed = trouble.map(|trouble| (plan.tunnels[0].id, trouble.to_owned()));
     *bench.node.severed.lock().unwrap() = severed.into_iter().collect();
     bench.node.change();
+}
+
+/// Somebody changes something around routers for ever.
+async fn churn(bench: &Bench) {
+    loop {
+        bench.node.change();
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,6 +69,51 @@ async fn a_gateway_that_fails_does_not_make_an_up_tunnel_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_told_within_a_second_also_while_the_daemon_does_not_answer() {
+    let (bench, mut control, plan) = running().await;
+    *bench.node.delay.lock().unwrap() = Duration::from_secs(60);
+
+    for trouble in [Some("the bridge br-ex is down"), None, Some("the bridge br-ex is not there"), None] {
+        sever(&bench, &plan, trouble);
+        let (told, waited) = timed(control.tunnels()).await;
+        assert!(waited < Duration::from_secs(1), "{trouble:?}: {waited:?}");
+        let reason = told[0].1.status.reason.as_ref().map(|reason| reason.message.as_str());
+        assert_eq!(reason, trouble);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_fails_again_and_again_amid_changes_is_tried_ever_less_often_and_told_once() {
+    let (bench, mut control, plan) = running().await;
+    bench.node.failing.lock().unwrap().insert(plan.id);
+    bench.node.deeds();
+    let listen = async {
+        loop {
+            let FromAgent::Routers(reports) = control.next().await else { panic!("not about routers") };
+            if reports[0].trouble.is_some() {
+                break;
+            }
+        }
+        assert!(control.is_silent_for(Duration::from_secs(120)).await, "it is no news");
+    };
+    tokio::select! {
+        () = churn(&bench) => {}
+        () = listen => {}
+    }
+    let tried = bench.node.made().len();
+    assert!((5..15).contains(&tried), "{tried}");
+
+    sever(&bench, &plan, Some("the bridge br-ex is down"));
+    tokio::select! {
+        () = churn(&bench) => {}
+        (told, waited) = timed(control.tunnels()) => {
+            assert_eq!(told[0].1.status.state, TunnelState::Down);
+            assert!(waited < Duration::from_secs(1), "{waited:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_session_is_told_what_the_last_one_may_not_have_taken() {
     let (bench, mut control, plan) = running().await;
     for at in 1..=3 {
@@ -77,4 +131,19 @@ async fn a_new_session_is_told_what_the_last_one_may_not_have_taken() {
     let (mut control, _) = bench.session().await;
     let events: Vec<i64> = control.tunnels().await[0].1.events.iter().map(|event| event.at).collect();
     assert_eq!(events, [3], "the first two were taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_control_plane_is_told_in_a_new_session_only_what_no_session_was_told() {
+    for (counts, again) in [(true, 1), (false, 0)] {
+        let (bench, mut control, plan) = running().await;
+        control.welcome(counts).await;
+        sever(&bench, &plan, Some("the bridge br-ex is down"));
+        assert_eq!(control.tunnels().await[0].1.events.len(), 1);
+        control.renew(0).await;
+        drop(control);
+
+        let (mut control, _) = bench.session().await;
+        assert_eq!(control.tunnels().await[0].1.events.len(), again);
+    }
 }

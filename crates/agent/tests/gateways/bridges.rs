@@ -45,6 +45,27 @@ async fn a_bridge_that_was_left_while_no_agent_ran_goes_when_one_looks_what_is_t
 }
 
 #[tokio::test]
+async fn a_bridge_of_an_agent_that_wrote_nothing_on_it_goes_with_its_last_port() -> Result<()> {
+    let cloud = Cloud::new().await?;
+    cloud.make(&[]).await?;
+    let bridge = bridge(&cloud.plan);
+    let port = cloud.plan.gateway.internal[0].port.to_string();
+    for link in [&bridge, &format!("kr-{}", &port[..11])] {
+        // Without more it takes back what was written.
+        let mut ip = std::process::Command::new("ip");
+        cloud.node.output(ip.args(["link", "set", link, "alias", ""]))?;
+        assert_eq!(cloud.node.netlink.existing_link(link).await?.alias, None);
+    }
+
+    cloud.gateway.present().await?;
+    cloud.make(&[]).await?;
+    cloud.gateway.remove(cloud.plan.id).await?;
+
+    assert!(!is_there(&cloud.node, &bridge)?);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bridge_that_somebody_else_has_made_stays() -> Result<()> {
     let mut cloud = Cloud::new().await?;
     cloud.plan.gateway.internal = vec![internal(1)];
@@ -52,6 +73,7 @@ async fn a_bridge_that_somebody_else_has_made_stays() -> Result<()> {
     cloud.node.netlink.ensure_bridge(&bridge, &LinkSettings::up()).await?;
 
     cloud.gateway.make(&cloud.plan, &[], Datapath::Userspace).await?;
+    cloud.gateway.present().await?;
     let host = Scratch::new("host").await?;
     attach(&cloud.node, &bridge, &host.netlink, "host1").await?;
     cloud.gateway.remove(cloud.plan.id).await?;

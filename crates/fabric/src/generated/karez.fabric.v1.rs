@@ -300,6 +300,9 @@ pub struct Welcome {
     /// Microseconds.
     #[prost(uint64, tag = "3")]
     pub lease: u64,
+    /// Whether Renewed says what has been taken over.
+    #[prost(bool, tag = "4")]
+    pub counts: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

@@ -127,8 +127,9 @@ impl TryFrom<v1::ToAgent> for ToAgent {
 
 impl From<Welcome> for v1::Welcome {
     fn from(welcome: Welcome) -> Self {
-        let Welcome { node, epoch, lease } = welcome;
-        Self { node: node.into(), epoch, lease: u64::try_from(lease.as_micros()).unwrap_or(u64::MAX) }
+        let Welcome { node, epoch, lease, counts } = welcome;
+        let lease = u64::try_from(lease.as_micros()).unwrap_or(u64::MAX);
+        Self { node: node.into(), epoch, lease, counts }
     }
 }
 
@@ -140,6 +141,7 @@ impl TryFrom<v1::Welcome> for Welcome {
             node: id("node", &wire.node)?,
             epoch: wire.epoch,
             lease: Duration::from_micros(wire.lease),
+            counts: wire.counts,
         })
     }
 }

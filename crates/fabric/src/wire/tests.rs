@@ -94,6 +94,7 @@ fn the_rest_of_the_vocabulary_comes_over() {
         node: uuid::Uuid::from_u128(7),
         epoch: 3,
         lease: std::time::Duration::from_millis(15_001),
+        counts: true,
     };
     let again = ToAgent::try_from(sent::<v1::ToAgent>(ToAgent::Welcome(welcome.clone())));
     assert!(matches!(again, Ok(ToAgent::Welcome(again)) if again == welcome));

@@ -158,5 +158,8 @@ async fn what_is_written_on_a_bridge_is_its_makers() -> Result<()> {
     scratch.netlink.ensure_bridge("br1", &LinkSettings::up()).await?;
     scratch.netlink.ensure_bridge("br1", &ours()).await?;
     assert_eq!(scratch.netlink.existing_link("br1").await?.alias, None);
+    assert!(scratch.netlink.ensure_link("br1", &ours()).await?);
+    assert_eq!(scratch.netlink.existing_link("br1").await?.alias.as_deref(), Some("ours"));
+    assert!(!scratch.netlink.ensure_link("br1", &ours()).await?);
     Ok(())
 }

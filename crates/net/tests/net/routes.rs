@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::process::Command;
 
 use anyhow::Result;
 use ipnet::IpNet;
@@ -158,14 +159,24 @@ async fn the_kernel_says_which_way_a_packet_of_ours_would_go() -> Result<()> {
     let own = |v6: bool| if v6 { "fd01::1" } else { "10.0.0.1" };
     for (to, gateway) in [("192.0.2.1", "10.0.0.2"), ("2001:db8::1", "fd01::2")] {
         let (from, to): (IpAddr, IpAddr) = (own(to.contains(':')).parse()?, to.parse()?);
-        assert_eq!(one.netlink.way(from, gateway.parse()?).await?, Some(link));
-        assert_eq!(one.netlink.way(from, to).await?, None, "{to}");
+        assert_eq!(one.netlink.way(from, gateway.parse()?, 500).await?, Some(link));
+        assert_eq!(one.netlink.way(from, to, 4500).await?, None, "{to}");
         one.netlink.ensure_route(&Route::default_via(gateway.parse()?)).await?;
-        assert_eq!(one.netlink.way(from, to).await?, Some(link), "{to}");
+        assert_eq!(one.netlink.way(from, to, 4500).await?, Some(link), "{to}");
     }
+    let (from, to) = (own(false).parse()?, "198.51.100.1".parse()?);
+    for arguments in [
+        "route add unreachable 198.51.100.0/24",
+        "route add 198.51.100.0/24 via 10.0.0.2 table 77",
+        "rule add ipproto udp dport 4500 lookup 77",
+    ] {
+        one.output(Command::new("ip").args(arguments.split(' ')))?;
+    }
+    assert_eq!(one.netlink.way(from, to, 4500).await?, Some(link));
+    assert_eq!(one.netlink.way(from, to, 500).await?, None);
+
     let holders = one.netlink.holders().await?;
-    let ours: Vec<(String, u32)> =
-        holders.into_iter().map(|(address, index)| (address.to_string(), index)).collect();
-    assert_eq!(ours, [("10.0.0.1".to_owned(), link), ("fd01::1".to_owned(), link)]);
+    let ours: Vec<_> = holders.into_iter().map(|(address, links)| (address.to_string(), links)).collect();
+    assert_eq!(ours, [("10.0.0.1".to_owned(), [link].into()), ("fd01::1".to_owned(), [link].into())]);
     Ok(())
 }

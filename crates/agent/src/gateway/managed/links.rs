@@ -4,7 +4,7 @@ use crate::gateway::around::is_abandoned;
 use crate::gateway::names;
 use ipnet::IpNet;
 use karez_engine::{External, Floating, Internal};
-use karez_net::{Error, LinkKind, LinkSettings, Mac, Netlink, VethEnd, ensure_veth};
+use karez_net::{Error, Link, LinkKind, LinkSettings, Mac, Netlink, VethEnd, ensure_veth};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use tokio::sync::Mutex;
@@ -83,7 +83,7 @@ impl Links<'_> {
         // A bridge takes the lowest address of its ports for its own; the operator's shall keep what it has.
         let [_, rest @ ..] = mac.octets();
         let [a, b, c, d, e] = rest;
-        let outside = outside.mac(Mac::from([HIGHEST, a, b, c, d, e]));
+        let outside = outside.mac(Mac::from([HIGHEST, a, b, c, d, e])).alias(names::MAKER);
         let inside =
             VethEnd { netlink: self.router, name: inside, settings: LinkSettings::up().mtu(mtu).mac(mac) };
         let outside = VethEnd { netlink: self.node, name: &name, settings: outside };
@@ -140,11 +140,32 @@ pub(super) async fn sweep(node: &Netlink, bridges: &Mutex<()>) {
     }
 }
 
-/// Called with the lock held.
+/// Takes over bridges that an agent has made which wrote on nothing that it was the maker. Its ends of pairs tell them:
+/// nothing is written on those either. Once that is done, what somebody else has made is left alone.
+pub(super) async fn adopt(node: &Netlink, bridges: &Mutex<()>) -> Result<(), Error> {
+    let _bridges = bridges.lock().await;
+    let mark = LinkSettings::default().alias(names::MAKER);
+    let links = node.links().await?;
+    let is_unmarked = |link: &&Link, prefix| link.name.starts_with(prefix) && link.alias.is_none();
+    let ports = links.iter().filter(|link| link.kind == LinkKind::Veth);
+    for port in ports.filter(|link| is_unmarked(link, names::INTERNAL_OUTSIDE)) {
+        let bridge =
+            links.iter().find(|link| link.kind == LinkKind::Bridge && Some(link.index) == port.master);
+        if let Some(bridge) = bridge.filter(|link| is_unmarked(link, names::BRIDGE)) {
+            node.ensure_link(&bridge.name, &mark).await?;
+        }
+        node.ensure_link(&port.name, &mark).await?;
+    }
+    Ok(())
+}
+
+/// Called with the lock held. One that will not go keeps nothing else from being done.
 async fn remove_bridges(node: &Netlink) -> Result<(), Error> {
     let links = node.links().await?;
     for bridge in links.iter().filter(|link| is_abandoned(link, &links)) {
-        node.remove_link(&bridge.name).await?;
+        if let Err(error) = node.remove_link(&bridge.name).await {
+            tracing::warn!(%error, "a bridge without ports cannot be removed");
+        }
     }
     Ok(())
 }
