@@ -35,7 +35,9 @@ impl Tables {
         let before = known.as_ref().map(|known| &*known.table);
         let change = table.ensure_after(namespace, before).await?;
         let exempt = match (change, before) {
-            (Change::None, _) => Pairs::default(),
+            (Change::None, Some(_)) => Pairs::default(),
+            // Whoever put it there may not have come to it.
+            (Change::None, None) => selected(&table),
             (Change::Difference, Some(before)) => selected(&table).since(&selected(before)),
             (Change::Difference | Change::Replacement, _) => selected(&table),
         };

@@ -44,7 +44,8 @@ impl Table {
     /// As [`Table::ensure`], by no more than what differs from the table that was put there `before`, as long as that
     /// is still there and was not changed by somebody else.
     ///
-    /// Somebody who changes chains or rules is noticed; who changes elements of sets is not.
+    /// Somebody who changes chains or the number of their rules is noticed; who changes a rule in its place, or elements
+    /// of sets, is not.
     ///
     /// # Errors
     ///
@@ -54,8 +55,9 @@ impl Table {
         let unwritten = |error: serde_json::Error| refused(namespace, &operation, &error.to_string());
         let imprint = self.imprint().map_err(unwritten)?;
         let name = self.name().to_owned();
-        // Where the kernel gives no answer, `nft` says why.
-        let chains = namespace.run_async(move || ask::chains(&name)).await?.unwrap_or_default();
+        let unanswered =
+            |error| Error::system(namespace, format!("ask for what is in table {}", self.name()), error);
+        let chains = namespace.run_async(move || ask::chains(&name)).await?.map_err(unanswered)?;
         if chains == imprint.chains {
             return Ok(Change::None);
         }
@@ -68,7 +70,7 @@ impl Table {
             }
         }
         let name = self.name().to_owned();
-        let counts = namespace.run_async(move || ask::counters(&name)).await?.unwrap_or_default();
+        let counts = namespace.run_async(move || ask::counters(&name)).await?.map_err(unanswered)?;
         let replacement = self.replacement(&imprint.mark, &counts);
         run(namespace, &operation, &replacement).await?;
         Ok(Change::Replacement)
