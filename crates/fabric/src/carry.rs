@@ -65,7 +65,8 @@ where
             let Some(message) = message else { return End::Ours };
             for part in pack(message) {
                 if to_peer.send(part).await.is_err() {
-                    return End::Theirs;
+                    // The peer listens no more; what it has said before is read above.
+                    return pending().await;
                 }
             }
         }
@@ -75,11 +76,16 @@ where
         to_us.closed().await;
         sleep(PARTING).await;
     };
+    // That the peer has closed the way to it may be known before its last words are read.
+    let last_words = async {
+        to_peer.closed().await;
+        sleep(PARTING).await;
+    };
     let end = tokio::select! {
         end = inbound => end,
         end = outbound => end,
         () = patience => End::Ours,
-        () = to_peer.closed() => End::Theirs,
+        () = last_words => End::Theirs,
     };
     (end, to_peer)
 }

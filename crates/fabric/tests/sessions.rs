@@ -117,6 +117,24 @@ async fn what_an_agent_has_said_arrives_though_it_leaves_at_once() {
     soon(control.outgoing.closed()).await;
 }
 
+/// The end and the last message come together, and which is seen first is chance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_control_plane_says_last_arrives_though_the_session_ends_with_it() {
+    let (authority, tokens) = (authority(), Tokens::default());
+    let mut server = Server::start(&authority, &tokens).await;
+    let mut agent = Agent::enrolled(&server, &authority, &tokens, "node-1").await;
+    // Each with a dialer of its own, which does not wait before its first attempt.
+    for number in 0..50 {
+        agent.dialer = Dialer::new(vec![server.url()], IdentityStore::new(agent.directory.path()));
+        let mut end = agent.dial().await;
+        let control = server.session().await;
+        control.outgoing.send(ToAgent::Replaced).await.expect("it is open");
+        drop(control);
+        soon(end.outgoing.closed()).await;
+        assert!(matches!(end.incoming.try_recv(), Ok(ToAgent::Replaced)), "{number}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_the_control_plane_drops_ends_at_the_agent() {
     let (authority, tokens) = (authority(), Tokens::default());
