@@ -27,15 +27,33 @@ const COUNT: &str = "net/netfilter/nf_conntrack_count";
 ///
 /// [`Error::Denied`], [`Error::System`].
 pub async fn forget_translated(namespace: &Namespace, pairs: Pairs) -> Result<usize, Error> {
+    forget(namespace, pairs, Connection::translated).await
+}
+
+/// As [`forget_translated`], but the connections without translation: those that were exempt from it while their pair
+/// was. Otherwise they would go on with a source that nobody outside can answer to.
+///
+/// # Errors
+///
+/// As [`forget_translated`].
+pub async fn forget_exempt(namespace: &Namespace, pairs: Pairs) -> Result<usize, Error> {
+    forget(namespace, pairs, |connection| !connection.translated()).await
+}
+
+async fn forget(
+    namespace: &Namespace,
+    pairs: Pairs,
+    is_meant: fn(&Connection) -> bool,
+) -> Result<usize, Error> {
     // The kernel looks for a namespace's connections among those of all namespaces.
     if namespace.sysctl(COUNT).is_ok_and(|count| count == "0") {
         return Ok(0);
     }
-    let forgotten = namespace.run_async(move || forget(&pairs)).await?;
-    forgotten.map_err(|source| Error::system(namespace, "forget translated connections", source))
+    let forgotten = namespace.run_async(move || forget_here(&pairs, is_meant)).await?;
+    forgotten.map_err(|source| Error::system(namespace, "forget tracked connections", source))
 }
 
-fn forget(pairs: &Pairs) -> io::Result<usize> {
+fn forget_here(pairs: &Pairs, is_meant: fn(&Connection) -> bool) -> io::Result<usize> {
     let socket = nfnetlink::open()?;
     let (mut forgotten, mut failure) = (0, None);
     for (family, pairs) in [(wire::AF_INET, pairs.v4()), (wire::AF_INET6, pairs.v6())] {
@@ -43,7 +61,7 @@ fn forget(pairs: &Pairs) -> io::Result<usize> {
             continue;
         }
         for connection in connections(&socket, family)? {
-            if connection.translated() && covered(pairs, &connection) {
+            if is_meant(&connection) && covered(pairs, &connection) {
                 match delete(&socket, family, &connection) {
                     Ok(there) => forgotten += usize::from(there),
                     Err(error) => failure = Some(error),

@@ -4,7 +4,9 @@ use std::io;
 
 use nix::errno::Errno;
 
-pub(crate) use Errno::{EACCES, EADDRNOTAVAIL, EEXIST, EHOSTUNREACH, ENETUNREACH, ENODEV, ENOENT, ESRCH};
+pub(crate) use Errno::{
+    EACCES, EADDRNOTAVAIL, EEXIST, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, ENOENT, ESRCH,
+};
 
 pub(crate) fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno as i32)

@@ -145,7 +145,8 @@ impl Netlink {
             RouteAttribute::Sport(port),
             RouteAttribute::Dport(port),
         ];
-        let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES];
+        // The last one for routes of type blackhole.
+        let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES, errno::EINVAL];
         match self.ask(RouteNetlinkMessage::GetRoute(request)).await {
             Ok(answers) => Ok(answers.into_iter().find_map(leaves_by)),
             Err(source) if refusals.iter().any(|refusal| errno::is(&source, *refusal)) => Ok(None),

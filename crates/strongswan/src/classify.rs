@@ -189,7 +189,9 @@ impl Context {
                 What::Selectors { wished: wish(text, "traffic selectors ") }
             }
             _ if starts("no matching CHILD_SA config found for ") => {
-                What::Selectors { wished: wish(text, "no matching CHILD_SA config found for ") }
+                // IKEv1 names the initiator's first, which is the peer's.
+                let wished = wish(text, "no matching CHILD_SA config found for ");
+                What::Selectors { wished: wished.map(|wished| exchanged(&wished)) }
             }
             "received TS_UNACCEPTABLE notify, no CHILD_SA built" => What::Selectors { wished: None },
             "received INVALID_ID_INFORMATION error notify" => What::Selectors { wished: None },
@@ -266,6 +268,14 @@ fn wish(text: &str, prefix: &str) -> Option<String> {
     Some(text.strip_prefix(prefix)?.trim_end_matches(" unacceptable").to_owned())
 }
 
+/// Both sides of `… === …`, the other way round.
+fn exchanged(selectors: &str) -> String {
+    match selectors.split_once(" === ") {
+        Some((one, other)) => format!("{other} === {one}"),
+        None => selectors.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Classifier, Finding, Offers, What};
@@ -325,6 +335,16 @@ mod tests {
             (1, "no matching peer config found"),
         ]);
         assert_eq!(found[0].what, What::Identity { said: "foo".into(), wished: Some("192.0.2.9".into()) });
+    }
+
+    #[test]
+    fn what_a_peer_wishes_is_told_from_our_side_in_both_versions() {
+        let found = read(&[
+            (1, "traffic selectors 10.1.0.0/24 === 10.2.0.0/24 unacceptable"),
+            (1, "no matching CHILD_SA config found for 10.2.0.0/24 === 10.1.0.0/24"),
+        ]);
+        let wished = What::Selectors { wished: Some("10.1.0.0/24 === 10.2.0.0/24".into()) };
+        assert_eq!([&found[0].what, &found[1].what], [&wished, &wished]);
     }
 
     #[test]

@@ -30,10 +30,19 @@ impl Tables {
         router: RouterId,
         table: Option<Table>,
     ) -> Result<bool, Error> {
-        let Some(table) = table else { return self.remove(namespace, router).await };
         let known = self.known(router);
+        let Some(table) = table else {
+            let has_changed = self.remove(namespace, router).await?;
+            if let Some(known) = known.filter(|_| has_changed) {
+                expose(namespace, selected(&known.table)).await;
+            }
+            return Ok(has_changed);
+        };
         let before = known.as_ref().map(|known| &*known.table);
         let change = table.ensure_after(namespace, before).await?;
+        if let Some(before) = before.filter(|_| change != Change::None) {
+            expose(namespace, selected(before).since(&selected(&table))).await;
+        }
         let exempt = match (change, before) {
             (Change::None, Some(_)) => Pairs::default(),
             // Whoever put it there may not have come to it.
@@ -89,6 +98,16 @@ impl Tables {
 
 fn selected(table: &Table) -> Pairs {
     table.pairs(SELECTED).cloned().unwrap_or_default()
+}
+
+/// Connections between pairs that are no longer exempt are judged anew, as what they were exempt for is gone. What
+/// cannot be forgotten now ends with its flow.
+async fn expose(namespace: &Namespace, pairs: Pairs) {
+    if !pairs.is_empty()
+        && let Err(error) = conntrack::forget_exempt(namespace, pairs).await
+    {
+        tracing::warn!(%error, "flows from before a tunnel was deleted keep their source address");
+    }
 }
 
 fn connection(name: &str) -> Option<ConnectionId> {

@@ -1,8 +1,8 @@
 //! Who sees which source: masquerading with exceptions, and exceptions from other people's masquerading.
 
 use anyhow::Result;
-use karez_net::conntrack;
 use karez_net::nft::{Action, Chain, Condition, Hook, Rule, Table, keep_source, masquerade_except, priority};
+use karez_net::{conntrack, nft};
 
 use crate::nft_live::pairs;
 use crate::scratch::Journey;
@@ -134,6 +134,16 @@ async fn a_connection_from_before_the_exemption_stays_translated_until_it_is_for
     }
     assert_eq!(conntrack::forget_translated(&journey.router.namespace, pairs(&EXEMPT)).await?, 0);
     assert_eq!(source_seen(&other.0, &other.1)?.to_string(), "203.0.113.1", "others go on as they were");
+
+    // And back.
+    nft::remove(&journey.router.namespace, "karez-test").await?;
+    for (sender, receiver, own, _) in &flows {
+        assert_eq!(source_seen(sender, receiver)?.to_string(), *own);
+    }
+    assert_eq!(conntrack::forget_exempt(&journey.router.namespace, pairs(&EXEMPT)).await?, 2);
+    for (sender, receiver, _, masked) in &flows {
+        assert_eq!(source_seen(sender, receiver)?.to_string(), *masked);
+    }
     Ok(())
 }
 
