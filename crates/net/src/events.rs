@@ -3,21 +3,38 @@
 //! It says that, and roughly what, never how: whoever is woken looks at what is there. Many changes in a row are one
 //! word, so a listener that is slow costs no memory and misses nothing.
 
-use futures_util::StreamExt;
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::{MulticastGroup, new_multicast_connection};
+use std::io;
+
+use rtnetlink::MulticastGroup;
+use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, TokioSocket, protocols::NETLINK_ROUTE};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::{Error, Namespace};
+use crate::nfnetlink::received;
+use crate::{Error, Namespace, errno};
+
+/// What is listened to. Of forwarding and its like the kernel tells as "netconf".
+const GROUPS: [MulticastGroup; 9] = [
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Rule,
+    MulticastGroup::Ipv4Netconf,
+    MulticastGroup::Ipv6Netconf,
+];
+
+/// The most octets that the kernel tells at once.
+const DATAGRAM: usize = 1 << 16;
 
 /// A subscription to the changes of one namespace. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Events {
     changes: watch::Receiver<Changes>,
     seen: Changes,
-    tasks: [AbortHandle; 2],
+    task: AbortHandle,
 }
 
 /// What changed since the last word.
@@ -28,8 +45,10 @@ pub struct Changed {
     pub links: bool,
     /// An address came or went.
     pub addresses: bool,
-    /// A route came or went.
+    /// A route or a routing rule came or went.
     pub routes: bool,
+    /// Forwarding, or another setting of the IP protocols, was switched.
+    pub settings: bool,
 }
 
 /// How often each was heard of.
@@ -38,6 +57,7 @@ struct Changes {
     links: u64,
     addresses: u64,
     routes: u64,
+    settings: u64,
 }
 
 impl Events {
@@ -50,24 +70,12 @@ impl Events {
         let runtime = tokio::runtime::Handle::current();
         let opened = namespace.run_async(move || {
             let _runtime = runtime.enter();
-            new_multicast_connection(&[
-                MulticastGroup::Link,
-                MulticastGroup::Ipv4Ifaddr,
-                MulticastGroup::Ipv6Ifaddr,
-                MulticastGroup::Ipv4Route,
-                MulticastGroup::Ipv6Route,
-            ])
+            subscribe()
         });
-        let (connection, _handle, mut messages) =
-            opened.await?.map_err(|source| Error::system(namespace, "listen to netlink", source))?;
+        let socket = opened.await?.map_err(|source| Error::system(namespace, "listen to netlink", source))?;
         let (sender, changes) = watch::channel(Changes::default());
-        let driver = tokio::spawn(connection).abort_handle();
-        let counter = tokio::spawn(async move {
-            while let Some((message, _)) = messages.next().await {
-                sender.send_modify(|changes| changes.count(&message));
-            }
-        });
-        Ok(Self { changes, seen: Changes::default(), tasks: [driver, counter.abort_handle()] })
+        let task = tokio::spawn(listen(socket, sender)).abort_handle();
+        Ok(Self { changes, seen: Changes::default(), task })
     }
 
     /// Waits until something changed since the last call. None when the kernel will say no more: subscribe again.
@@ -81,28 +89,64 @@ impl Events {
             links: now.links != before.links,
             addresses: now.addresses != before.addresses,
             routes: now.routes != before.routes,
+            settings: now.settings != before.settings,
         })
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.task.abort();
+    }
+}
+
+fn subscribe() -> io::Result<TokioSocket> {
+    let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+    socket.socket_mut().bind_auto()?;
+    for group in GROUPS {
+        match socket.socket_mut().add_membership(group as u32) {
+            // A kernel without IPv6 may not know its groups.
+            Err(error) if !errno::is(&error, errno::EINVAL) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(socket)
+}
+
+async fn listen(socket: TokioSocket, sender: watch::Sender<Changes>) {
+    let mut datagram = Vec::with_capacity(DATAGRAM);
+    loop {
+        datagram.clear();
+        match socket.recv(&mut datagram).await {
+            Ok(()) => sender.send_modify(|changes| {
+                received(&datagram).for_each(|message| changes.count(message.kind));
+            }),
+            // More was said than the socket could hold: anything may have changed.
+            Err(error) if errno::is(&error, errno::ENOBUFS) => sender.send_modify(Changes::count_all),
+            Err(error) => {
+                tracing::debug!(%error, "changes of a namespace are heard no more");
+                return;
+            }
+        }
     }
 }
 
 impl Changes {
-    fn count(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) {
-        use RouteNetlinkMessage as Message;
-        let (links, addresses, routes) = match &message.payload {
-            NetlinkPayload::InnerMessage(Message::NewLink(_) | Message::DelLink(_)) => (1, 0, 0),
-            NetlinkPayload::InnerMessage(Message::NewAddress(_) | Message::DelAddress(_)) => (0, 1, 0),
-            NetlinkPayload::InnerMessage(Message::NewRoute(_) | Message::DelRoute(_)) => (0, 0, 1),
-            // More was said than the socket could hold: anything may have changed.
-            _ => (1, 1, 1),
-        };
-        self.links += links;
-        self.addresses += addresses;
-        self.routes += routes;
+    /// The kind of a message: `RTM_…` in `linux/rtnetlink.h`.
+    fn count(&mut self, kind: u16) {
+        match kind {
+            16 | 17 => self.links += 1,
+            20 | 21 => self.addresses += 1,
+            24 | 25 | 32 | 33 => self.routes += 1,
+            80 | 81 => self.settings += 1,
+            _ => self.count_all(),
+        }
+    }
+
+    fn count_all(&mut self) {
+        self.links += 1;
+        self.addresses += 1;
+        self.routes += 1;
+        self.settings += 1;
     }
 }

@@ -9,7 +9,7 @@ use super::observed::Observed;
 use super::tables::Tables;
 use super::{Gateway, GatewayError, Made, Path, Severed, blocking, names, of, rules, severed};
 use crate::{Guard, Watch};
-use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
+use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan, TunnelPlan};
 use karez_net::{Error, Namespace, Netlink, nft};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -185,7 +185,12 @@ impl Gateway for Attached {
             other => other.map_err(of(plan.id))?,
         };
         let netlink = Netlink::open(&namespace).await.map_err(of(plan.id))?;
-        severed::look(&netlink, &format!("namespace {name}"), paths).await.map_err(of(plan.id))
+        let mut severed =
+            severed::look(&netlink, &format!("namespace {name}"), paths).await.map_err(of(plan.id))?;
+        for (tunnel, trouble) in unforwarded(plan, &namespace).map_err(of(plan.id))? {
+            severed.entry(tunnel).or_insert(trouble);
+        }
+        Ok(severed)
     }
 
     async fn found(&self) -> Result<Vec<RouterId>, GatewayError> {
@@ -206,12 +211,32 @@ fn check_forwarding(plan: &RouterPlan, guards: &[Guard], namespace: &Namespace) 
     }
     for version in Forwarding::needed(guards) {
         if !version.is_on(namespace).map_err(of(plan.id))? {
-            return Err(GatewayError(format!(
-                "router {}: forwarding of {version} is off in namespace {namespace}; whoever makes the router has to \
-                 switch it on, since its settings are not ours",
-                plan.id
-            )));
+            return Err(GatewayError(format!("router {}: {}", plan.id, off(version, namespace))));
         }
     }
     Ok(())
+}
+
+/// The tunnels that no packet gets through for between their networks, since the router forwards none.
+fn unforwarded(plan: &RouterPlan, namespace: &Namespace) -> Result<Severed, Error> {
+    let mut severed = Severed::new();
+    for version in Forwarding::ALL {
+        // A tunnel between the gateways themselves needs no forwarding.
+        let is_needed = |tunnel: &&TunnelPlan| {
+            let mut nets = tunnel.local_subnets.iter();
+            tunnel.is_up && nets.any(|net| Forwarding::of(net) == version && *net != tunnel.local.into())
+        };
+        let mut tunnels = plan.tunnels.iter().filter(is_needed).peekable();
+        if tunnels.peek().is_some() && !version.is_on(namespace)? {
+            severed.extend(tunnels.map(|tunnel| (tunnel.id, off(version, namespace))));
+        }
+    }
+    Ok(severed)
+}
+
+fn off(version: Forwarding, namespace: &Namespace) -> String {
+    format!(
+        "forwarding of {version} is off in namespace {namespace}; whoever makes the router has to switch it on, since \
+         its settings are not ours"
+    )
 }

@@ -1,6 +1,7 @@
 //! Whether a namespace forwards packets.
 
 use crate::Guard;
+use ipnet::IpNet;
 use karez_net::{Error, Namespace};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,8 +19,12 @@ impl Forwarding {
 
     /// What tunnels need.
     pub(super) fn needed(guards: &[Guard]) -> BTreeSet<Self> {
-        let version = |net: &ipnet::IpNet| if net.addr().is_ipv4() { Self::V4 } else { Self::V6 };
-        guards.iter().flat_map(|guard| &guard.local).map(version).collect()
+        guards.iter().flat_map(|guard| &guard.local).map(Self::of).collect()
+    }
+
+    /// What a network's packets need.
+    pub(super) fn of(net: &IpNet) -> Self {
+        if net.addr().is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
     /// A kernel without IPv6 does not forward it.

@@ -15,6 +15,9 @@ pub type Severed = BTreeMap<ConnectionId, String>;
 /// certain that the tunnel is severed.
 const PORTS: [u16; 2] = [4500, 500];
 
+/// The kernel's number of the loopback, in each namespace: `LOOPBACK_IFINDEX`.
+const LOOPBACK: u32 = 1;
+
 /// The outer addresses of a tunnel that should be up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
@@ -89,6 +92,9 @@ async fn trouble<'a>(
         let without = match netlink.way(*local, peer, port).await?.map(&find) {
             None => format!("{place} has no route to the peer's address {peer}"),
             // The link that has the address is not always the one that packets leave by.
+            Some(Some(link)) if link.index == LOOPBACK => {
+                format!("the route to the peer's address {peer} leads back into {place}")
+            }
             Some(Some(link)) if !link.carrier => {
                 format!(
                     "link {}, which leads to the peer's address {peer}, has no carrier in {place}",

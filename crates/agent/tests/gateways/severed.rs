@@ -40,7 +40,7 @@ async fn in_somebody_elses_router_each_part_that_is_missing_is_heard_of_and_name
     assert_eq!(severed(gateway, plan).await?, Severed::new());
     let mut watch = gateway.watch(plan).await?;
     let (router, beyond) = (&foreign.router, &foreign.beyond);
-    let broken: [(&Scratch, &str, &str, &str); 4] = [
+    let broken: [(&Scratch, &str, &str, &str); 6] = [
         (
             router,
             "link set qg-1 down",
@@ -48,6 +48,18 @@ async fn in_somebody_elses_router_each_part_that_is_missing_is_heard_of_and_name
             "link set qg-1 up",
         ),
         (router, "route del default", "no route to the peer's address 198.51.100.1", ""),
+        (
+            router,
+            "rule add to 198.51.100.1 prohibit",
+            "no route to the peer's address 198.51.100.1",
+            "rule del to 198.51.100.1 prohibit",
+        ),
+        (
+            router,
+            "route add 198.51.100.1 dev lo",
+            "the route to the peer's address 198.51.100.1 leads back into",
+            "route del 198.51.100.1 dev lo",
+        ),
         (
             beyond,
             "link set eth0 down",
@@ -82,6 +94,28 @@ async fn in_somebody_elses_router_each_part_that_is_missing_is_heard_of_and_name
     quiet(&mut watch).await;
     assert!(!heard(&mut watch, "the end of the namespace").await?, "there is nothing to listen to any more");
     assert!(trouble(gateway, plan).await?.contains("there is no namespace"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_somebody_elses_router_forwarding_that_is_switched_off_is_heard_of_and_named() -> Result<()> {
+    let foreign = Foreign::new().await?;
+    let mut watch = foreign.gateway.watch(&foreign.plan).await?;
+    quiet(&mut watch).await;
+    foreign.router.namespace.set_sysctl("net/ipv4/ip_forward", "0")?;
+    assert!(heard(&mut watch, "that forwarding was switched off").await?);
+    let said = trouble(&foreign.gateway, &foreign.plan).await?;
+    ensure!(said.contains("forwarding of ipv4 is off") && said.contains(&foreign.router.name()), "{said}");
+
+    let mut between_gateways = foreign.plan.clone();
+    let tunnel = &mut between_gateways.tunnels[0];
+    tunnel.local_subnets = vec![tunnel.local.into()];
+    assert_eq!(severed(&foreign.gateway, &between_gateways).await?, Severed::new());
+
+    quiet(&mut watch).await;
+    foreign.router.namespace.set_sysctl("net/ipv4/ip_forward", "1")?;
+    assert!(heard(&mut watch, "that it was switched on again").await?);
+    assert_eq!(severed(&foreign.gateway, &foreign.plan).await?, Severed::new());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use karez_net::{Changed, Events, LinkSettings, Route};
+use karez_net::{Changed, Events, LinkSettings, Route, RoutingRule};
 use tokio::time::timeout;
 
 use crate::scratch::{Scratch, nets};
@@ -13,7 +13,7 @@ async fn heard(events: &mut Events, wanted: impl Fn(Changed) -> bool) -> Result<
 }
 
 #[tokio::test]
-async fn whoever_listens_hears_of_links_addresses_and_routes() -> Result<()> {
+async fn whoever_listens_hears_of_links_addresses_routes_rules_and_settings() -> Result<()> {
     let scratch = Scratch::new("events").await?;
     let mut events = Events::open(&scratch.namespace).await?;
     scratch.netlink.ensure_bridge("br0", &LinkSettings::up()).await?;
@@ -22,6 +22,14 @@ async fn whoever_listens_hears_of_links_addresses_and_routes() -> Result<()> {
     heard(&mut events, |changed| changed.addresses).await?;
     scratch.netlink.ensure_route(&Route::over("10.7.0.0/16".parse()?, "br0")).await?;
     heard(&mut events, |changed| changed.routes).await?;
+    let [from, to] = ["10.1.0.0/24", "10.2.0.0/24"].map(|net| net.parse().expect("a net"));
+    let rule = RoutingRule { priority: 100, from, to, table: 77 };
+    scratch.netlink.ensure_rules(&[rule].into()).await?;
+    heard(&mut events, |changed| changed.routes).await?;
+    for value in ["0", "1"] {
+        scratch.namespace.set_sysctl("net/ipv4/ip_forward", value)?;
+    }
+    heard(&mut events, |changed| changed.settings).await?;
     Ok(())
 }
 
