@@ -133,18 +133,29 @@ impl Netlink {
     ///
     /// [`Error::System`].
     pub async fn way(&self, from: IpAddr, to: IpAddr, port: u16) -> Result<Option<u32>, Error> {
-        let mut request = RouteMessage::default();
-        let (family, bits) =
-            if to.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
-        request.header.address_family = family;
-        (request.header.destination_prefix_length, request.header.source_prefix_length) = (bits, bits);
-        request.attributes = vec![
-            RouteAttribute::Destination(to.into()),
+        let mut request = question(to);
+        request.header.source_prefix_length = request.header.destination_prefix_length;
+        request.attributes.extend([
             RouteAttribute::Source(from.into()),
             RouteAttribute::IpProto(UDP),
             RouteAttribute::Sport(port),
             RouteAttribute::Dport(port),
-        ];
+        ]);
+        self.leave(request, to).await
+    }
+
+    /// The number of the link by which a packet to this address would leave now, whatever protocol it is of, from an
+    /// address that the kernel chooses; none when no route leads there, and that of the loopback when the address is the
+    /// machine's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub async fn outlet(&self, to: IpAddr) -> Result<Option<u32>, Error> {
+        self.leave(question(to), to).await
+    }
+
+    async fn leave(&self, request: RouteMessage, to: IpAddr) -> Result<Option<u32>, Error> {
         // The last one for routes of type blackhole.
         let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES, errno::EINVAL];
         match self.ask(RouteNetlinkMessage::GetRoute(request)).await {
@@ -269,6 +280,15 @@ impl Netlink {
         }
         Ok(message)
     }
+}
+
+/// Where a packet to this address goes.
+fn question(to: IpAddr) -> RouteMessage {
+    let mut request = RouteMessage::default();
+    (request.header.address_family, request.header.destination_prefix_length) =
+        if to.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
+    request.attributes = vec![RouteAttribute::Destination(to.into())];
+    request
 }
 
 fn leaves_by(message: RouteNetlinkMessage) -> Option<u32> {

@@ -39,12 +39,31 @@ impl Netlink {
     pub async fn rules(&self) -> Result<Vec<RoutingRule>, Error> {
         let mut rules = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut request = RuleMessage::default();
-            request.header.family = family;
-            let answers = self.dump(RouteNetlinkMessage::GetRule(request), "list routing rules").await?;
-            rules.extend(answers.into_iter().filter_map(observed));
+            rules.extend(
+                self.all_rules(family).await?.into_iter().filter(Found::is_ours).map(|found| found.rule),
+            );
         }
         Ok(rules)
+    }
+
+    /// Whether a rule, whoever has made it, leads all packets of the IP version of this address into a table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub async fn has_rule_into(&self, table: u32, version: IpAddr) -> Result<bool, Error> {
+        let family = if version.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let leads = |rule: &RoutingRule| {
+            rule.table == table && rule.from.prefix_len() == 0 && rule.to.prefix_len() == 0
+        };
+        Ok(self.all_rules(family).await?.iter().any(|found| leads(&found.rule)))
+    }
+
+    async fn all_rules(&self, family: AddressFamily) -> Result<Vec<Found>, Error> {
+        let mut request = RuleMessage::default();
+        request.header.family = family;
+        let answers = self.dump(RouteNetlinkMessage::GetRule(request), "list routing rules").await?;
+        Ok(answers.into_iter().filter_map(observed).collect())
     }
 
     /// Makes exactly these rules ours: missing ones are added, our surplus ones removed; rules of others stay.
@@ -110,14 +129,26 @@ fn message(rule: &RoutingRule) -> RuleMessage {
     message
 }
 
-fn observed(message: RouteNetlinkMessage) -> Option<RoutingRule> {
+/// A rule in the kernel, and who has made it.
+struct Found {
+    rule: RoutingRule,
+    protocol: u8,
+}
+
+impl Found {
+    const fn is_ours(&self) -> bool {
+        self.protocol == PROTOCOL
+    }
+}
+
+fn observed(message: RouteNetlinkMessage) -> Option<Found> {
     let RouteNetlinkMessage::NewRule(message) = message else { return None };
     let anywhere = match message.header.family {
         AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         _ => return None,
     };
-    let (mut from, mut to, mut priority, mut ours) = (anywhere, anywhere, 0, false);
+    let (mut from, mut to, mut priority, mut protocol) = (anywhere, anywhere, 0, 0);
     let mut table = u32::from(message.header.table);
     for attribute in message.attributes {
         match attribute {
@@ -125,14 +156,11 @@ fn observed(message: RouteNetlinkMessage) -> Option<RoutingRule> {
             RuleAttribute::Destination(address) => to = address,
             RuleAttribute::Priority(found) => priority = found,
             RuleAttribute::Table(found) => table = found,
-            RuleAttribute::Protocol(protocol) => ours = u8::from(protocol) == PROTOCOL,
+            RuleAttribute::Protocol(found) => protocol = u8::from(found),
             _ => {}
         }
     }
-    if !ours {
-        return None;
-    }
     let from = IpNet::new(from, message.header.src_len).ok()?;
     let to = IpNet::new(to, message.header.dst_len).ok()?;
-    Some(RoutingRule { priority, from, to, table })
+    Some(Found { rule: RoutingRule { priority, from, to, table }, protocol })
 }

@@ -372,7 +372,7 @@ async fn dial(run: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd())).await
 }
 
-fn namespace(place: &Place) -> Result<Namespace, DaemonError> {
+pub(crate) fn namespace(place: &Place) -> Result<Namespace, DaemonError> {
     Ok(match &place.namespace {
         Some(name) => Namespace::open(name)?,
         None => Namespace::current()?,

@@ -59,6 +59,14 @@ pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
         .with("host", host)
 }
 
+/// What the daemon counts as up is not, as somebody has changed what it has made.
+pub(crate) fn cut_off(why: &str) -> Reason {
+    let message = format!(
+        "Packets do not get to the tunnel: {why}. It is negotiated anew, which mends that as a rule."
+    );
+    Reason::new(Code::LocalError, message)
+}
+
 /// Two tunnels claim the same identities with different keys.
 pub(crate) fn conflict(other: karez_engine::ConnectionId) -> Reason {
     let message = format!(

@@ -2,12 +2,15 @@
 //! would go on sending into tunnels that are deleted since, with keys that are no longer the plan's; routes would send
 //! in clear what was for a tunnel to a gateway that is the peer's no more.
 //!
+//! And what a running one has there: see [`installed`].
+//!
 //! Associations and policies are known by their addresses, those of the router's tunnels, so that others' IPsec in the
 //! same namespace is left alone; routes and rules by the table's number, which is charon's own. Only called while no
 //! daemon of ours runs there; when another one does, nothing is touched.
 
 mod netlink;
 
+use ipnet::IpNet;
 use karez_net::Namespace;
 use netlink::{Socket, attribute};
 use rustix::net::netlink::XFRM;
@@ -34,7 +37,11 @@ const TEMPLATE: u16 = 5;
 const PRIORITY: u16 = 6;
 
 /// The table of charon's routes, and the priority of its rule.
-const TABLE: u8 = 220;
+pub(crate) const TABLE: u8 = 220;
+
+/// Directions of policies: `XFRM_POLICY_IN`, `XFRM_POLICY_OUT`.
+pub(crate) const IN: u8 = 0;
+pub(crate) const OUT: u8 = 1;
 
 /// `XFRM_POLICY_FWD`: policies beyond it are those of sockets, and go with them.
 const LAST_DIRECTION: u8 = 2;
@@ -53,6 +60,38 @@ pub(crate) fn remove(namespace: &Namespace, ours: &BTreeSet<IpAddr>) -> io::Resu
         tracing::info!(%namespace, removed, "what a daemon that was killed had left in the kernel is removed");
     }
     Ok(())
+}
+
+/// What the kernel has of IPsec.
+#[derive(Default)]
+pub(crate) struct Installed {
+    /// The SPIs of all associations.
+    pub(crate) spis: BTreeSet<u32>,
+    /// Where from and where to packets go that policies are for, with the policies' directions.
+    pub(crate) policies: BTreeSet<(IpNet, IpNet, u8)>,
+}
+
+/// What the kernel has in the namespace of the calling thread.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn installed() -> io::Result<Installed> {
+    let Some(xfrm) = Socket::open(Some(XFRM))? else { return Ok(Installed::default()) };
+    let spi = |state: &Vec<u8>| Some(u32::from_be_bytes(state.get(72..76)?.try_into().ok()?));
+    let (states, policies) = (xfrm.all(GET_STATE, 24)?, xfrm.all(GET_POLICY, 64)?);
+    Ok(Installed {
+        spis: states.iter().filter_map(spi).collect(),
+        policies: policies.iter().filter_map(|policy| selected(policy)).collect(),
+    })
+}
+
+/// The networks of the `struct xfrm_selector` of a `struct xfrm_userpolicy_info`, and its direction.
+fn selected(policy: &[u8]) -> Option<(IpNet, IpNet, u8)> {
+    let family = policy.get(40..42)?;
+    let net = |octets, length| IpNet::new(address(octets, family)?, length).ok();
+    let to = net(policy.get(..16)?, *policy.get(42)?)?;
+    let from = net(policy.get(16..32)?, *policy.get(43)?)?;
+    Some((from, to, *policy.get(160)?))
 }
 
 fn sweep(ours: &BTreeSet<IpAddr>) -> io::Result<usize> {

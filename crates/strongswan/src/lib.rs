@@ -19,6 +19,7 @@ mod explain;
 mod leftover;
 mod observed;
 mod options;
+mod presence;
 mod probe;
 mod process;
 mod router;

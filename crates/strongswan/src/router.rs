@@ -6,6 +6,7 @@
 
 mod configure;
 mod hear;
+mod inspect;
 mod look;
 mod resolve;
 
@@ -15,6 +16,7 @@ use crate::blueprint::Key;
 use crate::classify::Classifier;
 use crate::clock::{SECOND, now, until};
 use crate::daemon::{self, Daemon, DaemonError, Setup};
+use crate::presence::Missing;
 use crate::tunnel::Tunnel;
 use crate::vici::{Notice, ViciError};
 use karez_engine::{
@@ -91,6 +93,8 @@ pub(crate) fn begin(
         births: Births::default(),
         touched: BTreeSet::new(),
         look_at: i64::MAX,
+        inspect_at: i64::MAX,
+        missing: Missing::default(),
         resolved,
         outbox: VecDeque::new(),
         reports,
@@ -132,6 +136,10 @@ struct Router {
     touched: BTreeSet<ConnectionId>,
     /// When all SAs are looked at.
     look_at: i64,
+    /// When it is looked whether what the daemon has made around it is still there.
+    inspect_at: i64,
+    /// What of that was missing the last time.
+    missing: Missing,
     resolved: mpsc::UnboundedSender<Resolved>,
     outbox: VecDeque<TunnelReport>,
     reports: mpsc::Sender<TunnelReport>,
@@ -214,7 +222,7 @@ impl Router {
         }
         let has_daemon = self.daemon.is_some();
         let tunnels = self.tunnels.values().filter_map(|tunnel| tunnel.deadline(has_daemon)).min();
-        let look = has_daemon.then_some(self.look_at);
+        let look = has_daemon.then_some(self.look_at.min(self.inspect_at));
         [tunnels, look, self.start_at].into_iter().flatten().min().unwrap_or(i64::MAX).min(now() + ROUND)
     }
 
@@ -230,6 +238,9 @@ impl Router {
                 self.touched.insert(*id);
                 tunnel.record.tick(now);
             }
+        }
+        if self.daemon.is_some() {
+            self.inspect().await;
         }
         if self.daemon.is_some() && self.ask_at.is_none_or(|at| now >= at) {
             match self.attend().await {
@@ -278,7 +289,7 @@ impl Router {
         let is_first = self.unheard_since.is_none();
         self.unheard_since.get_or_insert(now);
         if has_ended || self.is_given_up() {
-            return self.lose_daemon(&error.to_string()).await;
+            return self.lose_daemon(&format!("the IKE daemon has died ({error})")).await;
         }
         tracing::warn!(router = %self.id, process, %error, "the daemon does not answer; it is asked again");
         let is_late = matches!(error, ViciError::Late { .. });
@@ -301,7 +312,8 @@ impl Router {
         self.unheard_since.is_some_and(|since| now() - since > given_up(self.setup.datapath))
     }
 
-    /// The daemon has died, or does not do as it is told: it is ended for good and started again after a pause.
+    /// The daemon has died, or does not do as it is told, as `why` says: it is ended for good and started again after a
+    /// pause.
     async fn lose_daemon(&mut self, why: &str) {
         let Some(daemon) = self.daemon.take() else { return };
         tracing::warn!(router = %self.id, process = daemon.number(), why, "the daemon is lost");
@@ -311,7 +323,7 @@ impl Router {
         self.secrets.clear();
         let now = now();
         for tunnel in self.tunnels.values_mut() {
-            tunnel.record.engine(format!("the IKE daemon has died ({why}); starting it again"), now);
+            tunnel.record.engine(format!("{why}; starting it again"), now);
             tunnel.observe(&[], now);
         }
         if now - self.started_at > LIVED {

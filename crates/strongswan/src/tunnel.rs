@@ -7,6 +7,7 @@ mod duplicates;
 
 use crate::blueprint::{Blueprint, Child, is_akin, pairs};
 use crate::clock::SECOND;
+use crate::explain;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Record, Standing, TunnelPlan};
@@ -24,6 +25,9 @@ const PEER_FIRST: i64 = SECOND;
 
 /// How long child SAs may be on the way from an IKE SA to the one that renews it, microseconds.
 const MOVE: i64 = SECOND / 2;
+
+/// The pause until what packets still do not get to is negotiated anew once more, microseconds.
+const MEND: i64 = 60 * SECOND;
 
 /// What should be done with the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,12 @@ pub(crate) struct Tunnel {
     pub(crate) peer: Option<IpAddr>,
     /// As the daemon is told it, once it is known where the peer is.
     pub(crate) blueprint: Option<Blueprint>,
+    /// Its child SAs in force, as the daemon shows them.
+    pub(crate) installed: Vec<ChildSa>,
+    /// The inbound SPIs of those that packets do not get to.
+    cut: BTreeSet<String>,
+    /// When such are negotiated anew, at the earliest.
+    mend_at: i64,
     /// The names of its connections in the daemon that may have SAs: the current one, and older ones.
     pub(crate) known: BTreeSet<String>,
     /// Whether pairs of subnets are negotiated one by one, because the peer does not take them all at once.
@@ -87,6 +97,9 @@ impl Tunnel {
             record,
             peer: None,
             blueprint: None,
+            installed: Vec::new(),
+            cut: BTreeSet::new(),
+            mend_at: 0,
             known: BTreeSet::new(),
             by_pairs: false,
             backoff: Backoff::default(),
@@ -159,7 +172,8 @@ impl Tunnel {
 
     /// What to do, given the SAs that the daemon has of this tunnel, now.
     pub(crate) fn decide(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let left = self.left(sas, now);
+        let mut first = self.left(sas, now);
+        first.extend(self.mend(sas, now));
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
             self.overtaken = None;
             self.outdated_at = None;
@@ -167,7 +181,7 @@ impl Tunnel {
         };
         let current = |sa: &&&ObservedIke| sa.connection == blueprint.connection;
         let needs = self.needs(blueprint, sas);
-        let mut steps = left;
+        let mut steps = first;
         steps.extend(self.homeless(sas));
         if needs.is_empty() || now >= self.overlap_until || self.standing == Standing::Waits {
             steps.extend(self.stale(blueprint, sas));
@@ -209,6 +223,36 @@ impl Tunnel {
             steps.push(Step::Begin { child: child.name.clone() });
             self.backoff.next(now);
         }
+        steps
+    }
+
+    /// Packets do not get to those of its child SAs that are among these, by their inbound SPIs. Returns whether they are
+    /// others than before.
+    pub(crate) fn cut_off(&mut self, missing: &BTreeMap<String, String>, now: i64) -> bool {
+        let own = || self.installed.iter().filter_map(|child| missing.get_key_value(&child.spi_in));
+        let cut: BTreeSet<String> = own().map(|(spi, _)| spi.clone()).collect();
+        if cut == self.cut {
+            return false;
+        }
+        if let Some((_, why)) = own().find(|(spi, _)| !self.cut.contains(*spi)) {
+            self.record.failed(explain::cut_off(why), now);
+        }
+        self.cut = cut;
+        true
+    }
+
+    /// What packets do not get to is ended, so that it is negotiated anew. That may not help, and then once a minute is
+    /// enough.
+    fn mend(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let is_cut = |child: &&ObservedChild| {
+            child.shown.as_ref().is_some_and(|shown| self.cut.contains(&shown.spi_in))
+        };
+        let cut = sas.iter().flat_map(|sa| sa.installed()).filter(is_cut);
+        let steps: Vec<Step> = cut.map(|child| Step::EndChild(child.number)).collect();
+        if steps.is_empty() || now < self.mend_at {
+            return Vec::new();
+        }
+        self.mend_at = now + MEND;
         steps
     }
 
@@ -313,7 +357,9 @@ impl Tunnel {
 
     /// Feeds the record with what is installed, and notices when the peer takes only a part of it.
     pub(crate) fn observe(&mut self, sas: &[&ObservedIke], now: i64) {
-        let (ike, children) = shown(sas);
+        let (ike, mut children) = shown(sas);
+        self.installed.clone_from(&children);
+        children.retain(|child| !self.cut.contains(&child.spi_in));
         if self.is_between(sas, &children, now) {
             return;
         }

@@ -99,7 +99,8 @@ async fn in_somebody_elses_router_each_part_that_is_missing_is_heard_of_and_name
 
 #[tokio::test]
 async fn in_somebody_elses_router_forwarding_that_is_switched_off_is_heard_of_and_named() -> Result<()> {
-    let foreign = Foreign::new().await?;
+    let mut foreign = Foreign::new().await?;
+    foreign.plan.tunnels[0].local_subnets = vec!["10.0.1.0/24".parse()?];
     let mut watch = foreign.gateway.watch(&foreign.plan).await?;
     quiet(&mut watch).await;
     foreign.router.namespace.set_sysctl("net/ipv4/ip_forward", "0")?;

@@ -27,6 +27,7 @@ impl Router {
         // First the daemon: what it can do decides what can be planned.
         let daemon = if is_needed { self.ensure_daemon().await } else { self.rest().await };
         self.take_plan(tunnels);
+        self.inspect_soon();
         if let Err(error) = self.welcome(daemon) {
             let now = now();
             let reason = Reason::new(Code::LocalError, format!("There is no IKE daemon: {error}."));
@@ -55,7 +56,7 @@ impl Router {
             if daemon.is_in(&place)? {
                 return Ok(None);
             }
-            self.lose_daemon("its network namespace is another now").await;
+            self.lose_daemon("the IKE daemon's network namespace is another now").await;
         }
         self.start_at = None;
         let message = match self.acquire(&place).await {
@@ -72,6 +73,7 @@ impl Router {
         (self.unheard_since, self.ask_at) = (None, None);
         self.started_at = now();
         self.look_at = self.started_at;
+        self.inspect_soon();
         Ok(Some(message))
     }
 
