@@ -17,6 +17,10 @@ use crate::{ChildSa, Code, ConnectionId, Event, EventKind, IkeSa, Reason, Tunnel
 use ipnet::IpNet;
 use reasons::Reasons;
 
+/// How long a tunnel that was up counts as up when a plan wants nothing of what it had, microseconds: as a rule what is
+/// wanted now is there by then.
+const CHANGE: i64 = 1_000_000;
+
 /// What the plan wants of a tunnel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
@@ -39,6 +43,8 @@ pub struct Record {
     wanted: Vec<(IpNet, IpNet)>,
     /// Until when a tunnel that was never up is pending rather than down.
     grace_until: Option<i64>,
+    /// Until when a tunnel that was up is so although nothing of what is wanted now is installed.
+    changing_until: Option<i64>,
     reasons: Reasons,
     events: Vec<Event>,
     /// Whether the status has changed since it was last taken.
@@ -69,6 +75,7 @@ impl Record {
             standing,
             wanted,
             grace_until: Some(now.saturating_add(grace)),
+            changing_until: None,
             reasons: Reasons::default(),
             events: Vec::new(),
             is_changed: true,
@@ -88,9 +95,11 @@ impl Record {
         grace: i64,
         now: i64,
     ) {
+        let was_up = self.is_up();
         self.standing = standing;
         self.wanted = wanted;
         self.reasons = Reasons::default();
+        self.changing_until = (was_up && !self.is_up()).then(|| now.saturating_add(CHANGE));
         if self.status.children.is_empty() {
             self.grace_until = Some(now.saturating_add(grace));
         }
@@ -107,17 +116,20 @@ impl Record {
         if self.status.ike == ike && self.status.children == children {
             return;
         }
-        let first_up = self.status.children.is_empty() && !children.is_empty();
+        let was_up = self.is_up();
         for (kind, message) in changes::between(&self.status, ike.as_ref(), &children) {
             self.event(now, kind, None, message);
         }
         self.is_changed = true;
         self.status.ike = ike;
         self.status.children = children;
-        if first_up {
-            self.reasons = Reasons::default();
-            self.grace_until = None;
-        } else if self.status.children.is_empty() {
+        if self.is_up() {
+            if !was_up {
+                self.reasons = Reasons::default();
+                self.grace_until = None;
+            }
+            self.changing_until = None;
+        } else {
             self.reasons.forget_old(now);
         }
         self.settle(now);
@@ -148,7 +160,7 @@ impl Record {
             self.event(now, kind, Some(reason.code), message);
         }
         if reasons::is_definite(reason.code) {
-            self.grace_until = None;
+            (self.grace_until, self.changing_until) = (None, None);
         }
         self.reasons.learn(reason, now);
         self.settle(now);
@@ -167,7 +179,16 @@ impl Record {
     /// When time alone changes the status.
     #[must_use]
     pub fn deadline(&self) -> Option<i64> {
-        (self.status.state == TunnelState::Pending).then_some(self.grace_until).flatten()
+        match self.status.state {
+            TunnelState::Pending => self.grace_until,
+            _ => self.changing_until,
+        }
+    }
+
+    /// Whether packets between subnets that are wanted can pass, all or some.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.serving().next().is_some()
     }
 
     /// The status as it is.
@@ -193,6 +214,9 @@ impl Record {
         if self.grace_until.is_some_and(|until| now >= until) {
             self.grace_until = None;
         }
+        if self.changing_until.is_some_and(|until| now >= until) {
+            self.changing_until = None;
+        }
         let (state, reason) = self.conclude();
         if state != self.status.state {
             self.status.since = self.since(state, now);
@@ -215,8 +239,12 @@ impl Record {
             Standing::Begins => false,
             Standing::Waits => true,
         };
-        if !self.status.children.is_empty() {
+        if self.is_up() {
             return (TunnelState::Up, self.narrowed());
+        }
+        if self.changing_until.is_some() && !self.status.children.is_empty() {
+            let message = "The subnets were changed, and the new ones are negotiated.";
+            return (TunnelState::Up, Some(Reason::new(Code::Negotiating, message)));
         }
         let state = if self.grace_until.is_some() { TunnelState::Pending } else { TunnelState::Down };
         let reason = self.reasons.best().cloned().unwrap_or_else(|| {
@@ -260,9 +288,21 @@ impl Record {
         self.wanted.iter().filter(is_missing).copied().collect()
     }
 
+    /// The child SAs that pass something of what is wanted.
+    fn serving(&self) -> impl Iterator<Item = &ChildSa> {
+        let meets = |nets: &[IpNet], wanted: &IpNet| {
+            nets.iter().any(|net| net.contains(wanted) || wanted.contains(net))
+        };
+        self.status.children.iter().filter(move |child| {
+            self.wanted
+                .iter()
+                .any(|(local, peer)| meets(&child.local_subnets, local) && meets(&child.peer_subnets, peer))
+        })
+    }
+
     /// A tunnel that is found up has been so since its oldest child SA was installed.
     fn since(&self, state: TunnelState, now: i64) -> i64 {
-        let installed = self.status.children.iter().map(|child| child.installed_at).min();
+        let installed = self.serving().map(|child| child.installed_at).min();
         match (state, installed) {
             (TunnelState::Up, Some(at)) => at.min(now),
             _ => now,

@@ -14,9 +14,9 @@ pub enum TunnelState {
     /// It is new, an attempt is under way, and nothing has failed yet. Lasts no longer than the
     /// grace of a new tunnel.
     Pending,
-    /// At least one child SA is installed.
+    /// A child SA is installed for subnets that are wanted, or was until a moment ago the plan was changed.
     Up,
-    /// No child SA is installed, or no packet can get out of the router; the reason says why.
+    /// No such child SA is installed, or no packet can get out of the router; the reason says why.
     Down,
     /// It cannot work as it is configured; the reason says why.
     Error,

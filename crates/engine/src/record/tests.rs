@@ -138,6 +138,44 @@ fn what_is_missing_is_named_while_the_tunnel_is_up() {
     assert_eq!((record.status().missing.len(), code(&record)), (0, None));
 }
 
+/// A tunnel that was up, and whose peer subnets are others now.
+fn changed() -> Record {
+    let mut record = record(Standing::Begins);
+    record.observe(Some(ike("a")), vec![whole("1")], START);
+    let others = vec![(net("10.1.0.0/24"), net("10.4.0.0/24"))];
+    record.configure(Standing::Begins, others, "changed", GRACE, START + 60 * SECOND);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Up, Some(Code::Negotiating)));
+    record
+}
+
+#[test]
+fn a_change_of_all_subnets_that_the_peer_has_too_is_no_fall() {
+    let mut record = changed();
+    record.observe(Some(ike("a")), vec![whole("1"), child("2", &["10.4.0.0/24"])], START + 60 * SECOND + 1);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Up, None));
+    assert_eq!((record.status().since, record.deadline()), (START, None));
+}
+
+#[test]
+fn a_tunnel_that_passes_nothing_of_what_is_wanted_is_down() {
+    let mut record = changed();
+    let soon = record.deadline().unwrap();
+    record.tick(soon);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::Negotiating)));
+    assert_eq!((record.status().missing.len(), record.status().children.len()), (1, 1));
+    record.observe(Some(ike("a")), vec![child("2", &["10.4.0.0/25"])], soon + SECOND);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Up, Some(Code::Narrowed)));
+}
+
+#[test]
+fn a_change_of_subnets_that_the_peer_refuses_is_down_at_once_and_says_why() {
+    let mut record = changed();
+    record.failed(refused(Code::SelectorMismatch), START + 60 * SECOND + 1);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::SelectorMismatch)));
+    record.observe(Some(ike("a")), vec![], START + 70 * SECOND);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::SelectorMismatch)));
+}
+
 #[test]
 fn a_tunnel_that_goes_down_says_why_and_is_not_pending_again() {
     let mut record = record(Standing::Begins);

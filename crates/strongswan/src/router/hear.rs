@@ -63,14 +63,12 @@ impl Router {
                 What::Begun { .. } | What::Sent(_) | What::GivenUp | What::Deleted | What::Replaced
             );
             let is_alone = users().nth(1).is_none();
-            let is_meant =
-                |tunnel: &&Tunnel| is_alone || is_about_all || tunnel.record.status().children.is_empty();
+            let is_meant = |tunnel: &&Tunnel| is_alone || is_about_all || !tunnel.record.is_up();
             return users().filter(is_meant).map(|tunnel| tunnel.plan.id).collect();
         }
         let Some(peer) = finding.peer else { return Vec::new() };
-        let is_meant = |tunnel: &&Tunnel| {
-            tunnel.peer == Some(peer) && tunnel.is_wanted() && tunnel.record.status().children.is_empty()
-        };
+        let is_meant =
+            |tunnel: &&Tunnel| tunnel.peer == Some(peer) && tunnel.is_wanted() && !tunnel.record.is_up();
         self.tunnels.values().filter(is_meant).map(|tunnel| tunnel.plan.id).collect()
     }
 }
@@ -78,7 +76,7 @@ impl Router {
 fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
     let peer = tunnel.peer.or(finding.peer);
     let status = tunnel.record.status();
-    let (has_ike, is_up) = (status.ike.is_some(), !status.children.is_empty());
+    let (has_ike, is_up) = (status.ike.is_some(), tunnel.record.is_up());
     // An attempt from before it was left to the peer says nothing about a peer that has not begun.
     let begins = tunnel.standing == Standing::Begins;
     match &finding.what {
