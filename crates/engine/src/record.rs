@@ -21,6 +21,10 @@ use reasons::Reasons;
 /// wanted now is there by then.
 const CHANGE: i64 = 1_000_000;
 
+/// How long a new tunnel that the peer has refused may still be pending, microseconds, when the peer does not say what it
+/// wants.
+const PATIENCE: i64 = 2_000_000;
+
 /// What the plan wants of a tunnel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
@@ -153,16 +157,26 @@ impl Record {
     /// Something has failed, or the peer refused. The same again is counted, not told again each time.
     pub fn failed(&mut self, reason: Reason, now: i64) {
         let kind = match reason.code {
-            Code::PeerDeleted | Code::PeerLost => EventKind::IkeDown,
+            Code::PeerDeleted => EventKind::ChildDown,
+            Code::PeerLost => EventKind::IkeDown,
             _ => EventKind::Refused,
         };
         if let Some(message) = self.reasons.worth_an_event(Some(reason.code), &reason.message, now) {
             self.event(now, kind, Some(reason.code), message);
         }
         if reasons::is_definite(reason.code) {
-            (self.grace_until, self.changing_until) = (None, None);
+            // A refusal that does not say what the peer wants may be of one that is still to get its part of the plan.
+            let until = reasons::is_bare_refusal(&reason).then(|| now.saturating_add(PATIENCE));
+            self.grace_until = self.grace_until.and_then(|grace| Some(grace.min(until?)));
+            self.changing_until = self.changing_until.filter(|_| until.is_some());
         }
         self.reasons.learn(reason, now);
+        self.settle(now);
+    }
+
+    /// What was wrong on our own machine is so no more.
+    pub fn mended(&mut self, now: i64) {
+        self.reasons.forget(Code::LocalError);
         self.settle(now);
     }
 

@@ -60,7 +60,7 @@ mod tests {
         let mut births = Births::default();
         for (number, what) in findings {
             let (number, what) = (Some(*number), what.clone());
-            births.hear(&Finding { connection: None, peer: None, number, what });
+            births.hear(&Finding { connection: None, peer: None, number, child: None, what });
         }
         births
     }

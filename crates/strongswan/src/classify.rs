@@ -21,6 +21,9 @@ pub(crate) struct Finding {
     pub(crate) peer: Option<IpAddr>,
     /// The daemon's number of the IKE SA.
     pub(crate) number: Option<u32>,
+    /// The name of the child that was being negotiated in it, for what the peer answers to that; IKEv2 alone does one
+    /// after the other.
+    pub(crate) child: Option<String>,
     pub(crate) what: What,
 }
 
@@ -36,8 +39,10 @@ pub(crate) enum What {
     Sent(u32),
     /// The peer has not answered to anything, and we do not send again.
     GivenUp,
-    /// The peer has deleted an IKE SA or a child SA.
-    Deleted,
+    /// The peer has deleted an IKE SA.
+    IkeDeleted,
+    /// The peer has deleted a child SA, perhaps one that it has renewed.
+    ChildDeleted,
     /// A newer negotiation of the same two ends took the place of an older one.
     Replaced,
     /// IKE proposals that do not meet: as responder both are known.
@@ -78,7 +83,12 @@ pub(crate) struct Offers {
 pub(crate) struct Classifier {
     /// What is known about the message that a thread is busy with.
     threads: BTreeMap<u32, Context>,
+    /// The child that we have asked for last in each IKE SA, by the daemon's numbers.
+    asked: BTreeMap<u32, String>,
 }
+
+/// More than there are IKE SAs of one router at a time.
+const ASKED: usize = 4096;
 
 #[derive(Default)]
 struct Context {
@@ -100,12 +110,26 @@ impl Classifier {
     pub(crate) fn read(&mut self, event: &Message) -> Option<Finding> {
         let text = event.get("msg")?;
         let thread = event.number("thread").unwrap_or(0);
-        let context = self.threads.entry(thread).or_default();
-        let what = context.read(text)?;
         // The daemon has misspelt this key for many versions.
         let number = event.number("ikesa-uniqueid").or_else(|| event.number("ikesa-uniqued"));
+        if let (Some(rest), Some(number)) = (text.strip_prefix("establishing CHILD_SA "), number) {
+            self.ask(number, rest.split('{').next().unwrap_or_default());
+            return None;
+        }
+        let context = self.threads.entry(thread).or_default();
+        let what = context.read(text)?;
+        let is_answer = matches!(what, What::Selectors { wished: None } | What::ChildProposal(None));
+        let asked = number.filter(|_| is_answer).and_then(|number| self.asked.get(&number));
         let connection = event.get("ikesa-name").filter(|name| name.contains('.')).map(str::to_owned);
-        Some(Finding { connection, peer: context.peer, number, what })
+        Some(Finding { connection, peer: context.peer, number, child: asked.cloned(), what })
+    }
+
+    fn ask(&mut self, number: u32, child: &str) {
+        self.asked.insert(number, child.to_owned());
+        if self.asked.len() > ASKED {
+            // The oldest have the lowest numbers.
+            self.asked.pop_first();
+        }
     }
 }
 
@@ -170,7 +194,8 @@ impl Context {
             _ if starts("retransmit ") || starts("sending retransmit ") => What::Sent(1 + number(text)?),
             _ if starts("giving up after ") => What::GivenUp,
             _ if starts("DPD check timed out") => What::GivenUp,
-            _ if starts("received DELETE for ") => What::Deleted,
+            _ if starts("received DELETE for IKE_SA ") => What::IkeDeleted,
+            _ if starts("received DELETE for ") && has("CHILD_SA") => What::ChildDeleted,
             _ if starts("deleting duplicate IKE_SA") || starts("destroying duplicate IKE_SA") => {
                 What::Replaced
             }
@@ -314,6 +339,23 @@ mod tests {
         assert_eq!(found[0].peer, "2001:db8::2".parse().ok());
         assert_eq!(found[1].what, What::IkeProposal(Some(offers)));
         assert_eq!(found[1].peer, "192.0.2.1".parse().ok());
+    }
+
+    #[test]
+    fn an_answer_is_about_the_child_that_was_asked_for_last_in_its_ike_sa() {
+        let mut classifier = Classifier::default();
+        let mut read = |thread, number: u32, text| {
+            classifier.read(&line(thread, text).text("ikesa-uniqueid", number.to_string()))
+        };
+        assert_eq!(read(1, 7, "establishing CHILD_SA one.0{3}"), None);
+        assert_eq!(read(2, 8, "establishing CHILD_SA other.0{4} reqid 1"), None);
+        assert_eq!(read(1, 7, "establishing CHILD_SA two.0{5}"), None);
+        let answered = |found: Option<Finding>| found.and_then(|found| found.child);
+        let refusal = "received TS_UNACCEPTABLE notify, no CHILD_SA built";
+        assert_eq!(answered(read(3, 7, refusal)).as_deref(), Some("two.0"));
+        assert_eq!(answered(read(3, 8, refusal)).as_deref(), Some("other.0"));
+        assert_eq!(answered(read(3, 9, refusal)), None);
+        assert_eq!(answered(read(3, 7, "received DELETE for IKE_SA a.b[7]")), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::classify::{Offers, What};
 use crate::suite;
+use ipnet::IpNet;
 use karez_engine::{Code, Identity, IkeMode, IkeVersion, Reason, TunnelPlan};
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Op
     Some(match what {
         What::Begun { .. } | What::Established { .. } | What::Sent(_) | What::Replaced => return None,
         What::GivenUp => Reason::new(Code::PeerLost, format!("Dead peer detection: {at} has stopped answering.")),
-        What::Deleted => Reason::new(Code::PeerDeleted, format!("{} has taken the tunnel down.", capital(&at))),
+        What::IkeDeleted | What::ChildDeleted => Reason::new(Code::PeerDeleted, format!("{} has taken the tunnel down.", capital(&at))),
         What::IkeProposal(Some(offers)) => both("IKE", "IKE policy", offers),
         What::ChildProposal(Some(offers)) => both("IPsec", "IPsec policy", offers),
         What::IkeProposal(None) => ike_refused(plan, &at),
@@ -38,6 +39,30 @@ pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Op
         What::OtherExchange => other_exchange(plan, &at),
         What::RekeyFailed => Reason::new(Code::RekeyFailed, "A child SA could not be renewed; trying again."),
         What::Local(text) => local(text),
+    })
+}
+
+/// The peer has taken down one of several tunnels in an IKE SA, and does not take it again. Whether it has deleted it or
+/// given it other subnets, it does not say.
+pub(crate) fn not_any_more(plan: &TunnelPlan, peer: Option<IpAddr>) -> Reason {
+    let at = peer.map_or_else(|| "the peer".to_owned(), |address| format!("the peer {address}"));
+    let ours = ours(plan);
+    let message = format!(
+        "{} has taken the tunnel down and does not agree to {ours} any more. It has either deleted it or given it other \
+         subnets; they must be the same on both sides, with local and peer exchanged.",
+        capital(&at)
+    );
+    Reason::new(Code::PeerDeleted, message).with("ours", ours)
+}
+
+/// Whether a peer that asks for these selectors, `ours === theirs`, can mean this tunnel.
+pub(crate) fn is_near(plan: &TunnelPlan, wished: &str) -> bool {
+    let nets = |text: &str| text.split(' ').filter_map(|net| net.parse().ok()).collect::<Vec<IpNet>>();
+    let meet = |nets: &[IpNet], own: &[IpNet]| {
+        nets.iter().any(|net| own.iter().any(|own| own.contains(net) || net.contains(own)))
+    };
+    wished.split_once(" === ").is_none_or(|(local, peer)| {
+        meet(&nets(local), &plan.local_subnets) || meet(&nets(peer), &plan.peer_subnets)
     })
 }
 
@@ -133,9 +158,7 @@ fn child_refused(plan: &TunnelPlan, at: &str) -> Reason {
 }
 
 fn selectors(plan: &TunnelPlan, wished: Option<&str>, at: &str) -> Reason {
-    let nets = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let (local, peer) = (nets(&plan.local_subnets), nets(&plan.peer_subnets));
-    let ours = format!("{} === {}", local.join(" "), peer.join(" "));
+    let ours = ours(plan);
     let message = match wished {
         Some(wished) => format!("{} asks for {wished}, and we have {ours}.", capital(at)),
         None => format!("{} does not agree to {ours}.", capital(at)),
@@ -146,6 +169,11 @@ fn selectors(plan: &TunnelPlan, wished: Option<&str>, at: &str) -> Reason {
         Some(wished) => reason.with("theirs", wished),
         None => reason,
     }
+}
+
+fn ours(plan: &TunnelPlan) -> String {
+    let nets = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    format!("{} === {}", nets(&plan.local_subnets), nets(&plan.peer_subnets))
 }
 
 fn authentication_refused(plan: &TunnelPlan, at: &str) -> Reason {

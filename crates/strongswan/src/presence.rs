@@ -120,7 +120,9 @@ fn inside(net: &IpNet) -> IpAddr {
             Ipv4Addr::new(1, 0, 0, 1).into()
         }
         IpNet::V6(net) if net.prefix_len() < 3 => Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1).into(),
-        _ if net.prefix_len() < net.max_prefix_len() - 1 => net.hosts().next().unwrap_or(net.network()),
+        // The network's own address is nobody's, if it has any others.
+        IpNet::V4(net) if net.prefix_len() < 31 => Ipv4Addr::from(u32::from(net.network()) + 1).into(),
+        IpNet::V6(net) if net.prefix_len() < 127 => Ipv6Addr::from(u128::from(net.network()) + 1).into(),
         _ => net.network(),
     }
 }

@@ -86,6 +86,16 @@ impl Process {
     }
 }
 
+/// How long a process has run on a processor so far, in clock ticks (`proc_pid_stat(5)`); none when there is none of that
+/// number.
+pub(crate) fn spent(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, a name in brackets, may hold anything.
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+    Some(ticks.next()? + ticks.next()?)
+}
+
 fn pid_of(number: u32) -> io::Result<Pid> {
     let number = i32::try_from(number).map_err(io::Error::other)?;
     Pid::from_raw(number).ok_or_else(|| io::Error::other("no process has this number"))

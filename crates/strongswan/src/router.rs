@@ -18,7 +18,7 @@ use crate::clock::{SECOND, now, until};
 use crate::daemon::{self, Daemon, DaemonError, Setup};
 use crate::presence::Missing;
 use crate::tunnel::Tunnel;
-use crate::vici::{Notice, ViciError};
+use crate::vici::{Message, Notice, ViciError};
 use karez_engine::{
     Code, ConnectionId, Datapath, EngineError, Place, Reason, RouterId, TunnelPlan, TunnelReport,
 };
@@ -46,9 +46,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const fn given_up(datapath: Datapath) -> i64 {
     match datapath {
         Datapath::Kernel => 180 * SECOND,
-        Datapath::Userspace => 60 * SECOND,
+        Datapath::Userspace => 30 * SECOND,
     }
 }
+
+/// A daemon that nothing was asked of for so long is asked whether it is there, microseconds.
+const SILENCE: i64 = 5 * SECOND;
 
 /// A daemon that has run for so long did not die of its start, microseconds.
 const LIVED: i64 = 60 * SECOND;
@@ -84,6 +87,7 @@ pub(crate) fn begin(
         start_at: None,
         unheard_since: None,
         ask_at: None,
+        heard_at: 0,
         started_at: 0,
         deaths: 0,
         tunnels: BTreeMap::new(),
@@ -121,6 +125,8 @@ struct Router {
     unheard_since: Option<i64>,
     /// When it is asked again. Until then it is told nothing.
     ask_at: Option<i64>,
+    /// When it answered last.
+    heard_at: i64,
     /// When the daemon was started or adopted.
     started_at: i64,
     /// How often it has died soon after its start.
@@ -222,7 +228,7 @@ impl Router {
         }
         let has_daemon = self.daemon.is_some();
         let tunnels = self.tunnels.values().filter_map(|tunnel| tunnel.deadline(has_daemon)).min();
-        let look = has_daemon.then_some(self.look_at.min(self.inspect_at));
+        let look = has_daemon.then_some(self.look_at.min(self.inspect_at).min(self.heard_at + SILENCE));
         [tunnels, look, self.start_at].into_iter().flatten().min().unwrap_or(i64::MAX).min(now() + ROUND)
     }
 
@@ -244,7 +250,7 @@ impl Router {
         }
         if self.daemon.is_some() && self.ask_at.is_none_or(|at| now >= at) {
             match self.attend().await {
-                Ok(()) => self.unheard_since = None,
+                Ok(()) => self.is_heard(),
                 Err(error) => self.doubt_daemon(&error).await,
             }
         }
@@ -277,11 +283,24 @@ impl Router {
         if self.ask_at.take().is_some() {
             self.ask_again().await?;
         }
-        self.look_and_act().await
+        self.look_and_act().await?;
+        if let Some(daemon) = self.daemon.as_mut().filter(|_| now() >= self.heard_at + SILENCE) {
+            daemon.session.request("version", &Message::new()).await?;
+            self.heard_at = now();
+        }
+        Ok(())
+    }
+
+    fn is_heard(&mut self) {
+        if self.unheard_since.take().is_some() {
+            let now = now();
+            self.tunnels.values_mut().for_each(|tunnel| tunnel.record.mended(now));
+        }
     }
 
     /// The daemon did not answer. While its process lives, the kernel goes on with its tunnels, and it is asked again for
-    /// some time. Where the daemon itself encrypts, one that does not answer twice in a row is stuck and passes nothing.
+    /// some time. Where the daemon itself encrypts, one that does nothing at all, or does not answer twice in a row, is
+    /// stuck and passes nothing.
     async fn doubt_daemon(&mut self, error: &ViciError) {
         let Some(daemon) = &mut self.daemon else { return };
         let (has_ended, process) = (daemon.has_ended().await, daemon.number());
@@ -292,15 +311,18 @@ impl Router {
             return self.lose_daemon(&format!("the IKE daemon has died ({error})")).await;
         }
         tracing::warn!(router = %self.id, process, %error, "the daemon does not answer; it is asked again");
-        let is_late = matches!(error, ViciError::Late { .. });
-        let is_stuck = is_late && !is_first && self.setup.datapath == Datapath::Userspace;
+        let is_stuck = match error {
+            ViciError::Late { is_idle, .. } => *is_idle || !is_first,
+            _ => false,
+        };
+        let is_stuck = is_stuck && self.setup.datapath == Datapath::Userspace;
         for tunnel in self.tunnels.values_mut() {
             if is_first {
                 tunnel
                     .record
                     .engine(format!("the IKE daemon does not answer ({error}); asking it again"), now);
             }
-            if is_stuck && tunnel.is_wanted() && !tunnel.record.status().children.is_empty() {
+            if is_stuck && tunnel.is_wanted() {
                 tunnel.record.failed(Reason::new(Code::LocalError, "The IKE daemon does not answer."), now);
                 tunnel.observe(&[], now);
             }

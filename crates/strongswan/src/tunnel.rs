@@ -10,7 +10,7 @@ use crate::clock::SECOND;
 use crate::explain;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use backoff::Backoff;
-use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Record, Standing, TunnelPlan};
+use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Reason, Record, Standing, TunnelPlan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -82,8 +82,8 @@ pub(crate) struct Tunnel {
     pub(crate) dead_at: BTreeMap<u32, i64>,
     /// When the daemon last said that it had to send something again.
     pub(crate) sent_again_at: i64,
-    /// The peer has deleted something; what it was shows at the next look.
-    pub(crate) parting: Option<karez_engine::Reason>,
+    /// The peer has deleted something; what it was shows until this time.
+    pub(crate) parting: Option<(Reason, i64)>,
     /// When the peer's host name is to be resolved again.
     pub(crate) resolve_at: Option<i64>,
 }
@@ -237,6 +237,9 @@ impl Tunnel {
         if let Some((_, why)) = own().find(|(spi, _)| !self.cut.contains(*spi)) {
             self.record.failed(explain::cut_off(why), now);
         }
+        if cut.is_empty() {
+            self.record.mended(now);
+        }
         self.cut = cut;
         true
     }
@@ -363,12 +366,11 @@ impl Tunnel {
         if self.is_between(sas, &children, now) {
             return;
         }
-        if children.is_empty() {
-            if let Some(reason) = self.parting.take() {
-                self.record.failed(reason, now);
-            }
-        } else {
-            self.parting = None;
+        self.parting = self.parting.take().filter(|(_, until)| now < *until);
+        if children.is_empty()
+            && let Some((reason, _)) = self.parting.take()
+        {
+            self.record.failed(reason, now);
         }
         // In IKEv1 the child SAs hang on the new IKE SA while that is negotiated; until then the old one is shown.
         let renewing = || self.record.status().ike.clone().filter(|_| !children.is_empty());

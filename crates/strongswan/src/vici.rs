@@ -24,12 +24,14 @@ pub(crate) enum ViciError {
     #[error("charon said something unexpected: {0}")]
     Protocol(&'static str),
     /// The daemon did not answer in time.
-    #[error("charon has not answered to {command} for {seconds} seconds")]
+    #[error("charon has not answered to {command} for {seconds} seconds{}", if *is_idle { ", and does nothing" } else { "" })]
     Late {
         /// What it was asked.
         command: &'static str,
         /// How long we waited.
         seconds: u64,
+        /// Whether its process has not run at all for the last of them.
+        is_idle: bool,
     },
     /// The daemon refused.
     #[error("charon refused {command}: {why}")]

@@ -4,7 +4,7 @@
 
 mod lab;
 
-use karez_engine::{Code, Engine, IkeVersion, Initiator, TunnelState};
+use karez_engine::{Code, Engine, IkeVersion, Initiator, Peer, TunnelState};
 use lab::{Lab, Site, processes_in, tunnel};
 use std::fs;
 use std::process::Command;
@@ -135,22 +135,28 @@ async fn a_daemon_that_does_not_answer_for_a_while_keeps_its_tunnels() {
     b.apply(std::slice::from_ref(&of_b)).await;
     a.apply(std::slice::from_ref(&of_a)).await;
     let before = a.wait_up(of_a.id).await;
+    let mut absent = tunnel("a", IkeVersion::V2);
+    absent.peer = Peer::Address("192.0.2.77".parse().unwrap());
+    a.apply(&[of_a.clone(), absent.clone()]).await;
     let [process] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
     signal(process, "-STOP");
+    // Nothing has to be asked of it for that. Here the daemon is who encrypts.
+    for id in [of_a.id, absent.id] {
+        a.wait_code(id, TunnelState::Down, Code::LocalError).await;
+    }
     let mut more = tunnel("a", IkeVersion::V2);
     more.peer_subnets = vec!["10.2.1.0/24".parse().unwrap()];
-    let plans = [of_a.clone(), more.clone()];
+    let plans = [of_a.clone(), absent.clone(), more.clone()];
     let engine = a.engine.as_ref().unwrap();
     let late = engine.apply(a.router, &a.place(), &plans).await.unwrap_err();
     assert!(late.to_string().contains("answer"), "{late}");
-    // Here the daemon is who encrypts.
-    a.wait_code(of_a.id, TunnelState::Down, Code::LocalError).await;
     signal(process, "-CONT");
     // The plan comes into force without being told again.
     a.wait(more.id, "an answer of the peer to the second tunnel", |status| {
         status.reason.as_ref().is_some_and(|reason| reason.code == Code::SelectorMismatch)
     })
     .await;
+    a.wait_code(absent.id, TunnelState::Down, Code::PeerUnreachable).await;
     assert_eq!(processes_in(&a.namespace), [process]);
     let after = a.wait_up(of_a.id).await;
     assert_eq!(after.children[0].spi_in, before.children[0].spi_in, "{}", a.story());

@@ -58,6 +58,10 @@ impl Reasons {
         }
     }
 
+    pub(super) fn forget(&mut self, code: Code) {
+        self.best.take_if(|(best, _)| best.code == code);
+    }
+
     /// The message of an event, unless the same was told a moment ago.
     pub(super) fn worth_an_event(&mut self, code: Option<Code>, message: &str, now: i64) -> Option<String> {
         let known = self.told.iter_mut().find(|told| told.code == code && told.message == message);
@@ -83,6 +87,12 @@ impl Reasons {
 /// Whether this says that the tunnel cannot come up as things are.
 pub(super) const fn is_definite(code: Code) -> bool {
     rank(code) >= 3
+}
+
+/// Whether this is a refusal that does not say what the peer wants.
+pub(super) fn is_bare_refusal(reason: &Reason) -> bool {
+    matches!(reason.code, Code::ProposalMismatch | Code::SelectorMismatch)
+        && !reason.evidence.contains_key("theirs")
 }
 
 /// How much a reason says: first by its code, then by whether the peer's side of it is known.

@@ -92,6 +92,16 @@ fn a_definite_refusal_ends_the_grace_at_once() {
 }
 
 #[test]
+fn a_new_tunnel_that_the_peer_may_not_have_yet_stays_pending_for_a_moment() {
+    let mut record = record(Standing::Begins);
+    record.failed(refused(Code::SelectorMismatch), START + SECOND);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Pending, Some(Code::SelectorMismatch)));
+    record.failed(refused(Code::SelectorMismatch), START + 2 * SECOND);
+    record.tick(record.deadline().unwrap());
+    assert_eq!((record.status().state, record.status().since), (TunnelState::Down, START + 3 * SECOND));
+}
+
+#[test]
 fn a_tunnel_that_waits_says_so_and_goes_down_after_the_grace() {
     let mut record = record(Standing::Waits);
     assert_eq!((record.status().state, code(&record)), (TunnelState::Pending, Some(Code::WaitingForPeer)));
@@ -171,6 +181,8 @@ fn a_tunnel_that_passes_nothing_of_what_is_wanted_is_down() {
 fn a_change_of_subnets_that_the_peer_refuses_is_down_at_once_and_says_why() {
     let mut record = changed();
     record.failed(refused(Code::SelectorMismatch), START + 60 * SECOND + 1);
+    assert_eq!(record.status().state, TunnelState::Up, "the peer may be about to have it too");
+    record.failed(refused(Code::SelectorMismatch).with("theirs", "x"), START + 60 * SECOND + 1);
     assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::SelectorMismatch)));
     record.observe(Some(ike("a")), vec![], START + 70 * SECOND);
     assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::SelectorMismatch)));

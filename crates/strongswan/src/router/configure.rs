@@ -85,6 +85,7 @@ impl Router {
         if let Some(message) = daemon? {
             for tunnel in self.tunnels.values_mut() {
                 tunnel.record.engine(message, self.started_at);
+                tunnel.record.mended(self.started_at);
             }
         }
         Ok(())

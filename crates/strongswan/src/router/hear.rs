@@ -1,7 +1,7 @@
 //! What the daemon tells: events are a bell that says which tunnel to look at; lines of its log are reasons.
 
 use super::Router;
-use crate::blueprint::is_ours;
+use crate::blueprint::{is_ours, tunnel_of};
 use crate::classify::{Finding, What};
 use crate::clock::{SECOND, now};
 use crate::explain;
@@ -44,36 +44,57 @@ impl Router {
             return;
         }
         let now = now();
-        for id in self.concerned(finding) {
+        let concerned = self.concerned(finding);
+        let shares = |id: &ConnectionId| {
+            let connection = finding.connection.as_deref().unwrap_or_default();
+            self.tunnels.values().any(|tunnel| tunnel.plan.id != *id && tunnel.uses(connection))
+        };
+        let concerned: Vec<(ConnectionId, bool)> =
+            concerned.into_iter().map(|id| (id, shares(&id))).collect();
+        for (id, is_shared) in concerned {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
-                learn(tunnel, finding, now);
+                learn(tunnel, finding, is_shared, now);
                 self.touched.insert(id);
             }
         }
     }
 
-    /// The tunnels that a finding is about: the one that the daemon names, or, while it does not know yet which one a
-    /// peer means, all with that peer that are not up.
+    /// The tunnels that a finding is about: those that the daemon names, or, while it does not know yet which one a peer
+    /// means, all with that peer that are not up.
     fn concerned(&self, finding: &Finding) -> Vec<ConnectionId> {
-        if let Some(connection) = &finding.connection {
-            let users = || self.tunnels.values().filter(|tunnel| tunnel.uses(connection));
-            // What is said of one of several that share an IKE SA is not about those that are up.
-            let is_about_all = matches!(
-                finding.what,
-                What::Begun { .. } | What::Sent(_) | What::GivenUp | What::Deleted | What::Replaced
-            );
-            let is_alone = users().nth(1).is_none();
-            let is_meant = |tunnel: &&Tunnel| is_alone || is_about_all || !tunnel.record.is_up();
-            return users().filter(is_meant).map(|tunnel| tunnel.plan.id).collect();
+        let is_down = |tunnel: &&Tunnel| !tunnel.record.is_up();
+        let ids = |tunnels: Vec<&Tunnel>| tunnels.iter().map(|tunnel| tunnel.plan.id).collect();
+        let Some(connection) = &finding.connection else {
+            let Some(peer) = finding.peer else { return Vec::new() };
+            let with_peer =
+                self.tunnels.values().filter(|tunnel| tunnel.peer == Some(peer) && tunnel.is_wanted());
+            return ids(with_peer.filter(is_down).collect());
+        };
+        let users: Vec<&Tunnel> = self.tunnels.values().filter(|tunnel| tunnel.uses(connection)).collect();
+        // What is said of one of several that share an IKE SA is not about those that are up.
+        let is_meant = |tunnel: &&Tunnel| users.len() == 1 || is_down(tunnel);
+        let asked = finding.child.as_deref().and_then(tunnel_of);
+        let mut meant = users.clone();
+        match &finding.what {
+            What::Begun { .. } | What::Sent(_) | What::GivenUp | What::IkeDeleted | What::Replaced => {}
+            // Whose it was shows at the next look, or has just shown.
+            What::ChildDeleted => {
+                let now = now();
+                meant.retain(|tunnel| has_children(tunnel) || has_just_fallen(tunnel, now));
+            }
+            What::Selectors { wished: Some(wished) } => {
+                meant.retain(|tunnel| is_meant(tunnel) && explain::is_near(&tunnel.plan, wished));
+                if meant.is_empty() {
+                    meant.extend(users.iter().copied().filter(is_down));
+                }
+            }
+            _ => meant.retain(|tunnel| is_meant(tunnel) && asked.is_none_or(|id| tunnel.plan.id == id)),
         }
-        let Some(peer) = finding.peer else { return Vec::new() };
-        let is_meant =
-            |tunnel: &&Tunnel| tunnel.peer == Some(peer) && tunnel.is_wanted() && !tunnel.record.is_up();
-        self.tunnels.values().filter(is_meant).map(|tunnel| tunnel.plan.id).collect()
+        ids(meant)
     }
 }
 
-fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
+fn learn(tunnel: &mut Tunnel, finding: &Finding, is_shared: bool, now: i64) {
     let peer = tunnel.peer.or(finding.peer);
     let status = tunnel.record.status();
     let (has_ike, is_up) = (status.ike.is_some(), tunnel.record.is_up());
@@ -111,7 +132,13 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
                 tunnel.record.failed(explain::unreachable(peer, 0), now);
             }
         }
-        What::Deleted if is_up => tunnel.parting = explain::reason(&finding.what, &tunnel.plan, peer),
+        What::IkeDeleted | What::ChildDeleted if has_children(tunnel) => {
+            let reason = explain::reason(&finding.what, &tunnel.plan, peer);
+            tunnel.parting = reason.map(|reason| (reason, now + JUST));
+        }
+        What::Selectors { wished: None } if is_shared && was_deleted(tunnel) => {
+            tunnel.record.failed(explain::not_any_more(&tunnel.plan, peer), now);
+        }
         what => {
             if let Some(reason) = explain::reason(what, &tunnel.plan, peer) {
                 let is_selectors = reason.code == Code::SelectorMismatch;
@@ -122,6 +149,14 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, now: i64) {
             }
         }
     }
+}
+
+fn has_children(tunnel: &Tunnel) -> bool {
+    !tunnel.record.status().children.is_empty()
+}
+
+fn was_deleted(tunnel: &Tunnel) -> bool {
+    tunnel.record.status().reason.as_ref().is_some_and(|reason| reason.code == Code::PeerDeleted)
 }
 
 /// The fall of an IKE SA may be seen before the line of the log that says why.

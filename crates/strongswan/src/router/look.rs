@@ -54,6 +54,7 @@ impl Router {
             self.look_at = now() + self.counters;
             self.births.look(&sas);
         }
+        self.heard_at = now();
         for sa in &mut sas {
             sa.up_before = self.births.up_before(sa.number).cloned();
         }
@@ -63,7 +64,10 @@ impl Router {
         for id in std::mem::take(&mut self.touched) {
             let Some(tunnel) = self.tunnels.get_mut(&id) else { continue };
             let seen = by_tunnel.remove(&id).unwrap_or_default();
-            let own: Vec<&ObservedIke> = seen.iter().collect();
+            // What it shared before its plan was changed is not its own any more once it has nothing in there.
+            let is_own =
+                |sa: &&ObservedIke| !sa.is_shared || !sa.children.is_empty() || tunnel.uses(&sa.connection);
+            let own: Vec<&ObservedIke> = seen.iter().filter(is_own).collect();
             let now = now();
             tunnel.known = own.iter().map(|sa| sa.connection.clone()).collect();
             let had_pairs = tunnel.by_pairs;

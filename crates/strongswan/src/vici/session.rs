@@ -2,19 +2,24 @@
 
 use super::packet::{Inbound, Outbound};
 use super::{Message, ViciError};
+use crate::process;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// How long a daemon may think. Loading is microseconds, and an exchange is begun within one key generation; a busy
-/// daemon with hundreds of handshakes under way needs longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a daemon may think, in seconds. Loading is microseconds, and an exchange is begun within one key generation; a
+/// busy daemon with hundreds of handshakes under way needs longer.
+const PATIENCE: u64 = 10;
+
+/// How long it may neither answer nor run, in seconds: a daemon that hangs is told from one that is busy.
+const IDLE: u64 = 3;
 
 /// Events that wait to be read before the daemon's socket is left alone.
 const BACKLOG: usize = 1024;
@@ -22,6 +27,8 @@ const BACKLOG: usize = 1024;
 /// What is asked, one thing after the other.
 pub(crate) struct Session {
     stream: BufReader<UnixStream>,
+    /// The number of the daemon's process, where the kernel says it.
+    daemon: Option<i32>,
 }
 
 impl Session {
@@ -30,7 +37,9 @@ impl Session {
     /// # Errors
     /// [`ViciError::Io`] when nobody listens there.
     pub(crate) async fn connect(directory: &Path, name: &str) -> Result<Self, ViciError> {
-        Ok(Self { stream: BufReader::new(dial(directory, name).await?) })
+        let stream = dial(directory, name).await?;
+        let daemon = stream.peer_cred()?.pid();
+        Ok(Self { stream: BufReader::new(stream), daemon })
     }
 
     /// Asks, and gives the answer. An answer that begins with `success = no` is an error.
@@ -43,7 +52,7 @@ impl Session {
         message: &Message,
     ) -> Result<Message, ViciError> {
         let mut nothing = |_: &str, _: Message| {};
-        within(command, self.exchange(command, message, &mut nothing)).await
+        within(self.daemon, command, self.exchange(command, message, &mut nothing)).await
     }
 
     /// Asks something that is answered by many events of one name before the answer itself.
@@ -57,7 +66,7 @@ impl Session {
         message: &Message,
     ) -> Result<Vec<Message>, ViciError> {
         let mut events = Vec::new();
-        within(command, async {
+        within(self.daemon, command, async {
             self.confirm(&Outbound::Register(event)).await?;
             let mut keep = |name: &str, message: Message| {
                 if name == event {
@@ -129,7 +138,7 @@ pub(crate) async fn listen(
         let packet = Outbound::Register(event);
         packet.send(session.stream.get_mut()).await?;
         loop {
-            match within("listen", Inbound::receive(&mut session.stream)).await? {
+            match within(session.daemon, "listen", Inbound::receive(&mut session.stream)).await? {
                 Inbound::Confirmed => break,
                 Inbound::Event(name, message) => {
                     let _ = sender.try_send(Notice::Event(name, message));
@@ -157,11 +166,25 @@ pub(crate) async fn listen(
 }
 
 async fn within<T>(
+    daemon: Option<i32>,
     command: &'static str,
     work: impl Future<Output = Result<T, ViciError>>,
 ) -> Result<T, ViciError> {
-    let late = |_| ViciError::Late { command, seconds: PATIENCE.as_secs() };
-    timeout(PATIENCE, work).await.map_err(late)?
+    let mut work = pin!(work);
+    let (mut seconds, mut spent, mut idle) = (0, None, 0);
+    loop {
+        if let Ok(outcome) = timeout(Duration::from_secs(1), &mut work).await {
+            return outcome;
+        }
+        seconds += 1;
+        let before = std::mem::replace(&mut spent, daemon.and_then(process::spent));
+        idle = if spent.is_some() && spent == before { idle + 1 } else { 0 };
+        // The first second has nothing before it to be compared with.
+        let is_idle = idle + 1 >= IDLE;
+        if is_idle || seconds == PATIENCE {
+            return Err(ViciError::Late { command, seconds, is_idle });
+        }
+    }
 }
 
 /// By way of the directory's descriptor: a socket's path may have no more than 107 octets.
