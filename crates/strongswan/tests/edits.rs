@@ -93,7 +93,8 @@ fn other_ike(before: &TunnelStatus) -> impl Fn(&TunnelStatus) -> bool {
     move |status| status.ike.as_ref().map(|ike| ike.initiator_spi.clone()) != old
 }
 
-#[tokio::test]
+// The engine goes on while a test waits for its ping: hence the threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_the_pre_shared_key() {
     for version in [IkeVersion::V2, IkeVersion::V1(karez_engine::IkeMode::Main)] {
         let mut stage = Stage::new(version).await;
@@ -103,7 +104,7 @@ async fn of_the_pre_shared_key() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_the_selectors() {
     let mut stage = Stage::new(IkeVersion::V2).await;
     let before = stage.a.status(stage.edited[0].id);
@@ -122,7 +123,7 @@ async fn of_the_selectors() {
     stage.nothing_was_lost();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_the_proposals() {
     let mut stage = Stage::new(IkeVersion::V2).await;
     let before = stage.a.status(stage.edited[0].id);
@@ -145,7 +146,7 @@ async fn of_the_proposals() {
     stage.nothing_was_lost();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_lifetimes_and_dead_peer_detection() {
     let mut stage = Stage::new(IkeVersion::V2).await;
     let within =
@@ -169,7 +170,7 @@ async fn of_lifetimes_and_dead_peer_detection() {
     stage.nothing_was_lost();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_change_nothing_in_the_daemon() {
     let mut stage = Stage::new(IkeVersion::V2).await;
     let before = stage.a.status(stage.edited[0].id);

@@ -72,7 +72,8 @@ fn ike(status: &TunnelStatus) -> Option<String> {
     status.ike.as_ref().map(|ike| ike.initiator_spi.clone())
 }
 
-#[tokio::test]
+// The engine goes on while a test waits for its ping: hence the threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_one_is_taken_down_and_up_again_and_removed_the_other_stays() {
     for version in [V2, V1] {
         let mut pair = Pair::new(version).await;
@@ -86,7 +87,7 @@ async fn when_one_is_taken_down_and_up_again_and_removed_the_other_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_subnets_of_one_change_the_other_stays() {
     for version in [V2, V1] {
         let mut pair = Pair::new(version).await;
@@ -102,7 +103,7 @@ async fn when_the_subnets_of_one_change_the_other_stays() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_peer_detection_of_one_that_waits_for_its_peer_changes_and_both_stay() {
     let lab = Lab::new();
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
@@ -135,7 +136,7 @@ async fn dead_peer_detection_of_one_that_waits_for_its_peer_changes_and_both_sta
     assert!(received(&text) > PINGS - 5, "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_both_have_begun_in_vain_ends_once_both_wait_for_their_peer() {
     let lab = Lab::new();
     let a = lab.site("a");
