@@ -3,7 +3,8 @@
 use crate::suite::{encryption_name, group_name, integrity_name, prf_name};
 use crate::vici::Message;
 use karez_engine::{
-    Code, Datapath, Encryption, IkeVersion, Integrity, IpsecMode, IpsecProtocol, Peer, Reason, TunnelPlan,
+    Code, Datapath, Encryption, Identity, IkeVersion, Integrity, IpsecMode, IpsecProtocol, Peer, Reason,
+    TunnelPlan,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -49,6 +50,13 @@ fn nonsense(plan: &TunnelPlan) -> Option<String> {
         return Some(
             "The pre-shared key is empty, and an empty key proves nothing. Set one on both sides.".into(),
         );
+    }
+    if let Identity::Fqdn(name) | Identity::Email(name) = &plan.peer_id
+        && name.starts_with('*')
+    {
+        return Some(format!(
+            "The peer id {name} would let in any peer whose identity ends so. Give the one that the peer has."
+        ));
     }
     let Peer::Address(peer) = plan.peer else { return None };
     let is_broadcast = matches!(peer, IpAddr::V4(peer) if peer.is_broadcast());

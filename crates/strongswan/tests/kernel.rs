@@ -5,7 +5,8 @@
 mod lab;
 
 use karez_engine::{
-    Datapath, Engine as _, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, TunnelPlan, TunnelStatus,
+    Code, Datapath, Engine as _, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, TunnelPlan, TunnelState,
+    TunnelStatus,
 };
 use lab::{Lab, ip, said_by_ip, tunnel};
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,6 +88,29 @@ async fn a_router_that_goes_after_its_daemon_was_killed_leaves_nothing_but_what_
     a.restart();
     a.engine.as_ref().unwrap().remove(a.router).await.unwrap();
     assert_eq!(kernel(&namespace), before);
+}
+
+#[tokio::test]
+#[ignore = "needs a kernel with ESP: rig/scenario runs it"]
+async fn what_somebody_flushes_in_the_kernel_is_told_and_negotiated_anew() {
+    let lab = Lab::new();
+    let (mut a, mut b) = (lab.site_with("a", Datapath::Kernel), lab.site_with("b", Datapath::Kernel));
+    let plans = [tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2)];
+    a.apply(&plans[..1]).await;
+    b.apply(&plans[1..]).await;
+    a.wait_up(plans[0].id).await;
+    b.wait_up(plans[1].id).await;
+    let processes = lab::processes_in(&a.namespace);
+    for (what, why) in [("state", "security associations are gone"), ("policy", "policies are gone")] {
+        ip(&["-n", &a.namespace, "xfrm", what, "flush"]);
+        let status = a.wait_code(plans[0].id, TunnelState::Down, Code::LocalError).await;
+        assert!(status.reason.unwrap().message.contains(why), "after the flush of each {what}");
+        a.wait_up(plans[0].id).await;
+        while lab.ping("a", "10.1.0.1", "10.2.0.1", 1) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(lab::processes_in(&a.namespace), processes);
 }
 
 /// The associations and policies of a namespace.

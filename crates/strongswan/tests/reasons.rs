@@ -187,9 +187,14 @@ async fn what_this_data_path_cannot_do() {
     plan.child.protocol = karez_engine::IpsecProtocol::Ah;
     let mut aead = tunnel("a", V1);
     aead.ike.encryption = "aes-128-gcm-16".parse().unwrap();
-    a.apply(&[plan.clone(), aead.clone()]).await;
-    a.wait_code(plan.id, TunnelState::Error, Code::Unsupported).await;
-    a.wait_code(aead.id, TunnelState::Error, Code::Unsupported).await;
+    // The daemon would take it for a pattern.
+    let mut anybody = tunnel("a", V2);
+    anybody.peer_id = karez_engine::Identity::Fqdn("*.example.org".into());
+    let plans = [plan, aead, anybody];
+    a.apply(&plans).await;
+    for plan in &plans {
+        a.wait_code(plan.id, TunnelState::Error, Code::Unsupported).await;
+    }
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ fn ike() -> Json {
             "initiator_spi": text("16 hexadecimal digits."),
             "responder_spi": text("16 hexadecimal digits."),
             "suite": text("The negotiated suite, as in aes-128/sha1/group14."),
-            "has_nat": {"type": "boolean", "description": "Whether a NAT is on the way."},
+            "has_nat": {"type": "boolean", "description": "Whether a NAT is on the way. Also true where both ends act as if there were one, to have ESP in UDP."},
             "established_at": time("When it was established."),
             "rekey_at": or_null(time("When it is to be renewed.")),
         }),
