@@ -26,8 +26,8 @@ const PEER_FIRST: i64 = SECOND;
 /// How long child SAs may be on the way from an IKE SA to the one that renews it, microseconds.
 const MOVE: i64 = SECOND / 2;
 
-/// The pause until what packets still do not get to is negotiated anew once more, microseconds.
-const MEND: i64 = 60 * SECOND;
+/// After so long, what packets do not get to has nothing to do with the last time, microseconds.
+const FORGOTTEN: i64 = 60 * SECOND;
 
 /// What should be done with the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) struct Tunnel {
     /// The inbound SPIs of those that packets do not get to.
     cut: BTreeSet<String>,
     /// When such are negotiated anew, at the earliest.
-    mend_at: i64,
+    mending: Backoff,
     /// The names of its connections in the daemon that may have SAs: the current one, and older ones.
     pub(crate) known: BTreeSet<String>,
     /// Whether pairs of subnets are negotiated one by one, because the peer does not take them all at once.
@@ -99,7 +99,7 @@ impl Tunnel {
             blueprint: None,
             installed: Vec::new(),
             cut: BTreeSet::new(),
-            mend_at: 0,
+            mending: Backoff::default(),
             known: BTreeSet::new(),
             by_pairs: false,
             backoff: Backoff::default(),
@@ -174,6 +174,7 @@ impl Tunnel {
     pub(crate) fn decide(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let mut first = self.left(sas, now);
         first.extend(self.mend(sas, now));
+        first.extend(self.vain(sas, now));
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
             self.overtaken = None;
             self.outdated_at = None;
@@ -190,12 +191,10 @@ impl Tunnel {
             steps.extend(self.outdated(sas, now));
             steps.extend(duplicates::surplus(sas, now));
             steps.extend(duplicates::renewed(sas));
-            steps.extend(self.vain(sas, now));
             self.backoff.settle();
             self.is_left_to_peer = false;
             return steps;
         }
-        self.overtaken = None;
         self.outdated_at = None;
         if self.standing == Standing::Waits {
             // It was for us to begin before: what nobody has answered is not gone on with.
@@ -244,18 +243,26 @@ impl Tunnel {
         true
     }
 
-    /// What packets do not get to is ended, so that it is negotiated anew. That may not help, and then once a minute is
-    /// enough.
+    /// Whether there are such.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
+    /// What packets do not get to is ended, so that it is negotiated anew; ever less often, as that may not help.
     fn mend(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         let is_cut = |child: &&ObservedChild| {
             child.shown.as_ref().is_some_and(|shown| self.cut.contains(&shown.spi_in))
         };
         let cut = sas.iter().flat_map(|sa| sa.installed()).filter(is_cut);
         let steps: Vec<Step> = cut.map(|child| Step::EndChild(child.number)).collect();
-        if steps.is_empty() || now < self.mend_at {
+        let due_at = self.mending.due_at().unwrap_or(now);
+        if steps.is_empty() || now < due_at {
             return Vec::new();
         }
-        self.mend_at = now + MEND;
+        if now - due_at > FORGOTTEN {
+            self.mending.settle();
+        }
+        self.mending.next(now);
         steps
     }
 
@@ -287,18 +294,33 @@ impl Tunnel {
         due.into_iter().filter(|number| is_there(*number)).map(Step::DropIke).collect()
     }
 
-    /// The peer came first: attempts of ours that it does not answer would only make a second IKE SA. What the daemon shows of several IKE SAs is not of
-    /// one moment, so that a moment has to pass before one counts as not answered.
+    /// The peer came first: attempts of ours that it does not answer would only make a second IKE SA, for which the peer may
+    /// give up the first. What the daemon shows of several IKE SAs is not of one moment, so that a moment has to pass
+    /// before one counts as not answered.
     fn vain(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let open =
-            || sas.iter().filter(|sa| sa.phase == Phase::Connecting && sa.is_initiator && !sa.is_shared);
-        if self.backoff.due_at().is_some() {
-            let numbers: BTreeSet<u32> = open().map(|sa| sa.number).collect();
-            self.overtaken = (!numbers.is_empty()).then_some((numbers, now + SECOND));
+        let is_up = |sa: &&&ObservedIke| sa.phase == Phase::Established && self.uses(&sa.connection);
+        let newest = sas.iter().filter(is_up).map(|sa| sa.number).max();
+        // A renewal of ours is begun later than what it is to renew.
+        let is_open = |sa: &&&ObservedIke| {
+            sa.phase == Phase::Connecting
+                && sa.is_initiator
+                && !sa.is_shared
+                && newest.is_some_and(|newest| sa.number < newest)
+        };
+        let open: Vec<&&ObservedIke> = sas.iter().filter(is_open).collect();
+        if open.is_empty() {
+            self.overtaken = None;
+            return Vec::new();
         }
-        let Some((numbers, _)) = self.overtaken.take_if(|(_, at)| now >= *at) else { return Vec::new() };
-        let is_vain = |sa: &&&ObservedIke| numbers.contains(&sa.number) && sa.can_be_ended();
-        open().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect()
+        let numbers = || open.iter().map(|sa| sa.number).collect();
+        let (known, at) = self.overtaken.get_or_insert_with(|| (numbers(), now + SECOND));
+        if now < *at {
+            return Vec::new();
+        }
+        let is_vain = |sa: &&&&ObservedIke| known.contains(&sa.number) && sa.can_be_ended();
+        let steps = open.iter().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect();
+        self.overtaken = None;
+        steps
     }
 
     /// The children that are wanted and not installed.

@@ -4,7 +4,9 @@ use crate::stage::{binary, first, net, second};
 use crate::told::{all_whole, in_clear, reaches, selectors, shows};
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
-use karez_scene::{Cloud, Connection, Ground, Host, Internet, Lan, Peer, Site, Wish, needs, random_key};
+use karez_scene::{
+    Cloud, Connection, Ground, Host, Internet, Lan, Peer, Site, Status, Wish, needs, random_key,
+};
 use std::net::IpAddr;
 
 /// A router with addresses of both versions, and networks behind it with a host on each.
@@ -102,7 +104,13 @@ fn with_ikev1_each_pair_of_networks_has_a_child_of_its_own() -> Result<()> {
     }
     let pairs: Vec<String> =
         here.iter().flat_map(|local| there.iter().map(move |peer| format!("{local} === {peer}"))).collect();
-    shows(&left, "a child for each pair", |status| selectors(status) == pairs)?;
+    // Where quick modes of both ends have crossed, a pair has two.
+    let is_each = |status: &Status| {
+        let mut selectors = selectors(status);
+        selectors.dedup();
+        selectors == pairs
+    };
+    shows(&left, "a child for each pair", is_each)?;
     ground.succeeded();
     Ok(())
 }

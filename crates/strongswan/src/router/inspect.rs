@@ -39,7 +39,7 @@ impl Router {
             return self.lose_daemon(&format!("the IKE daemon cannot go on, since {why}")).await;
         }
         for (id, tunnel) in &mut self.tunnels {
-            if tunnel.cut_off(&still.children, now) {
+            if tunnel.cut_off(&still.children, now) || tunnel.is_cut_off() {
                 self.touched.insert(*id);
             }
         }
