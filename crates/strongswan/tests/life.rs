@@ -5,19 +5,9 @@
 mod lab;
 
 use karez_engine::{Code, Engine, IkeVersion, Initiator, Peer, TunnelState};
-use lab::{Lab, Site, processes_in, tunnel};
+use lab::{Lab, pair, processes_in, tunnel};
 use std::fs;
 use std::process::Command;
-
-async fn pair(lab: &Lab) -> (Site, Site, karez_engine::TunnelPlan, karez_engine::TunnelPlan) {
-    let (mut a, mut b) = (lab.site("a"), lab.site("b"));
-    let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
-    a.apply(std::slice::from_ref(&of_a)).await;
-    b.apply(std::slice::from_ref(&of_b)).await;
-    a.wait_up(of_a.id).await;
-    b.wait_up(of_b.id).await;
-    (a, b, of_a, of_b)
-}
 
 #[tokio::test]
 async fn a_new_agent_adopts_the_daemon_and_its_tunnels_untouched() {

@@ -5,8 +5,8 @@
 
 mod lab;
 
-use karez_engine::{Code, IkeVersion, TunnelPlan, TunnelState};
-use lab::{BOUND, Lab, Site, ip, processes_in, tunnel};
+use karez_engine::{Code, TunnelPlan, TunnelState};
+use lab::{BOUND, Lab, Site, ip, pair, processes_in};
 use std::time::Duration;
 
 struct Pair {
@@ -19,12 +19,7 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let lab = Lab::new();
-        let (mut a, mut b) = (lab.site("a"), lab.site("b"));
-        let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
-        a.apply(std::slice::from_ref(&of_a)).await;
-        b.apply(std::slice::from_ref(&of_b)).await;
-        a.wait_up(of_a.id).await;
-        b.wait_up(of_b.id).await;
+        let (a, b, of_a, _) = pair(&lab).await;
         let pair = Self { lab, a, _b: b, of_a };
         assert_eq!(pair.received(3), 3);
         pair

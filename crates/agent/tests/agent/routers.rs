@@ -1,7 +1,7 @@
 //! What the agent does to routers, and what not.
 
-use crate::bench::{Bench, Deed, LONGEST_PAUSE, LOOK, edited, router, timed};
-use karez_engine::Code;
+use crate::bench::{Bench, Control, Deed, LONGEST_PAUSE, LOOK, edited, router, timed};
+use karez_engine::{Code, RouterPlan};
 use karez_fabric::FromAgent;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -119,8 +119,8 @@ async fn trouble_is_told_and_tried_again_with_growing_pauses() {
     assert_eq!(reports[0].trouble, None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_edit_does_not_wait_for_the_pause_after_a_failure() {
+/// A router that has failed for so long that the pauses are long.
+async fn failing() -> (Bench, Control, RouterPlan) {
     let bench = Bench::new();
     let (mut control, _) = bench.session().await;
     let plan = router(1);
@@ -128,6 +128,12 @@ async fn an_edit_does_not_wait_for_the_pause_after_a_failure() {
     control.whole(1, std::slice::from_ref(&plan)).await;
     control.applied(1).await;
     sleep(Duration::from_secs(120)).await;
+    (bench, control, plan)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_does_not_wait_for_the_pause_after_a_failure() {
+    let (bench, mut control, plan) = failing().await;
     bench.node.failing.lock().unwrap().clear();
 
     control.difference(2, &[edited(&plan)], &[]).await;
@@ -205,13 +211,7 @@ async fn a_storm_of_changes_does_not_make_the_agent_spin() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_ends_the_pause_after_a_failure() {
-    let bench = Bench::new();
-    let (mut control, _) = bench.session().await;
-    let plan = router(1);
-    bench.node.failing.lock().unwrap().insert(plan.id);
-    control.whole(1, std::slice::from_ref(&plan)).await;
-    control.applied(1).await;
-    sleep(Duration::from_secs(120)).await;
+    let (bench, mut control, _) = failing().await;
     while !control.is_silent_for(Duration::from_secs(5)).await {}
 
     bench.node.failing.lock().unwrap().clear();

@@ -8,7 +8,7 @@ pub mod plan;
 pub mod site;
 
 pub use plan::{tunnel, tunnel_v6};
-pub use site::Site;
+pub use site::{Site, pair};
 
 use karez_engine::{Datapath, RouterId};
 use std::fs;

@@ -1,9 +1,9 @@
 //! One end: an engine with what it reports.
 
-use super::BOUND;
+use super::{BOUND, Lab, tunnel};
 use karez_engine::{
-    Code, ConnectionId, Datapath, Engine, Event, Place, RouterId, TunnelPlan, TunnelReport, TunnelState,
-    TunnelStatus,
+    Code, ConnectionId, Datapath, Engine, Event, IkeVersion, Place, RouterId, TunnelPlan, TunnelReport,
+    TunnelState, TunnelStatus,
 };
 use karez_strongswan::{Options, Strongswan};
 use std::collections::BTreeMap;
@@ -115,6 +115,17 @@ impl Site {
         self.events.extend(report.events.into_iter().map(|event| (id, event)));
         self.statuses.insert(id, report.status);
     }
+}
+
+/// Both ends with a tunnel between them, up.
+pub async fn pair(lab: &Lab) -> (Site, Site, TunnelPlan, TunnelPlan) {
+    let (mut a, mut b) = (lab.site("a"), lab.site("b"));
+    let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
+    a.apply(std::slice::from_ref(&of_a)).await;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.wait_up(of_a.id).await;
+    b.wait_up(of_b.id).await;
+    (a, b, of_a, of_b)
 }
 
 fn engine(state: &PathBuf, datapath: Datapath) -> (Strongswan, mpsc::Receiver<TunnelReport>) {
