@@ -126,6 +126,7 @@ impl Tunnel {
         }
         self.plan = plan;
         self.standing = standing;
+        self.parting = None;
         self.by_pairs = false;
         self.is_left_to_peer = false;
         self.blueprint = None;

@@ -138,6 +138,7 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, is_shared: bool, now: i64) {
         }
         What::Selectors { wished: None } if is_shared && was_deleted(tunnel) => {
             tunnel.record.failed(explain::not_any_more(&tunnel.plan, peer), now);
+            tunnel.fall_back(now);
         }
         what => {
             if let Some(reason) = explain::reason(what, &tunnel.plan, peer) {
