@@ -103,7 +103,11 @@ impl Record {
         self.standing = standing;
         self.wanted = wanted;
         self.reasons = Reasons::default();
-        self.changing_until = (was_up && !self.is_up()).then(|| now.saturating_add(CHANGE));
+        self.changing_until = match self.changing_until {
+            _ if self.is_up() => None,
+            None if was_up => Some(now.saturating_add(CHANGE)),
+            still => still,
+        };
         if self.status.children.is_empty() {
             self.grace_until = Some(now.saturating_add(grace));
         }
@@ -277,6 +281,9 @@ impl Record {
     fn narrowed(&self) -> Option<Reason> {
         if self.status.missing.is_empty() {
             return None;
+        }
+        if let Some(reason) = self.reasons.best().filter(|reason| reason.code == Code::LocalError) {
+            return Some(reason.clone());
         }
         let pairs: Vec<String> =
             self.status.missing.iter().map(|(local, peer)| format!("{local} === {peer}")).collect();

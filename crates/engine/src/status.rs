@@ -62,7 +62,7 @@ pub struct IkeSa {
     pub responder_spi: String,
     /// The negotiated suite in the API's names, as in `aes-128/sha1/group14`.
     pub suite: String,
-    /// Whether a NAT is in front of us or of the peer.
+    /// Whether a NAT is in front of us or of the peer, or both act as if there were one, to have ESP in UDP.
     pub has_nat: bool,
     /// When it was established.
     pub established_at: i64,

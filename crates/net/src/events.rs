@@ -26,6 +26,13 @@ const GROUPS: [MulticastGroup; 9] = [
     MulticastGroup::Ipv6Netconf,
 ];
 
+/// `RTM_…` in `linux/rtnetlink.h`: what came, or has changed, and what went.
+const LINK: [u16; 2] = [16, 17];
+const ADDRESS: [u16; 2] = [20, 21];
+const ROUTE: [u16; 2] = [24, 25];
+const RULE: [u16; 2] = [32, 33];
+const NETCONF: [u16; 2] = [80, 81];
+
 /// The most octets that the kernel tells at once.
 const DATAGRAM: usize = 1 << 16;
 
@@ -132,13 +139,12 @@ async fn listen(socket: TokioSocket, sender: watch::Sender<Changes>) {
 }
 
 impl Changes {
-    /// The kind of a message: `RTM_…` in `linux/rtnetlink.h`.
     fn count(&mut self, kind: u16) {
         match kind {
-            16 | 17 => self.links += 1,
-            20 | 21 => self.addresses += 1,
-            24 | 25 | 32 | 33 => self.routes += 1,
-            80 | 81 => self.settings += 1,
+            _ if LINK.contains(&kind) => self.links += 1,
+            _ if ADDRESS.contains(&kind) => self.addresses += 1,
+            _ if ROUTE.contains(&kind) || RULE.contains(&kind) => self.routes += 1,
+            _ if NETCONF.contains(&kind) => self.settings += 1,
             _ => self.count_all(),
         }
     }

@@ -21,7 +21,7 @@ mod rule;
 
 pub use error::Error;
 pub use events::{Changed, Events};
-pub use link::{Link, LinkKind, LinkSettings, Mac, MacError, VethEnd, ensure_veth};
+pub use link::{LOOPBACK, Link, LinkKind, LinkSettings, Mac, MacError, VethEnd, ensure_veth};
 pub use namespace::Namespace;
 pub use netlink::Netlink;
 pub use process::SpawnOptions;

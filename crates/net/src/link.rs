@@ -16,6 +16,9 @@ use crate::{Error, errno};
 pub use mac::{Mac, MacError};
 pub use veth::{VethEnd, ensure_veth};
 
+/// The kernel's number of the loopback, in each namespace: `LOOPBACK_IFINDEX`.
+pub const LOOPBACK: u32 = 1;
+
 /// A link as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

@@ -1,5 +1,5 @@
-//! Messages to and from the kernel's netfilter, in the form of `linux/netfilter/nfnetlink.h`. Numbers in headers are in
-//! the machine's order.
+//! Messages to and from the kernel's netfilter, in the form of `linux/netfilter/nfnetlink.h`, and the headers that they
+//! have in common with all of netlink. Numbers in headers are in the machine's order.
 
 use std::io;
 

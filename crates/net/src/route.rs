@@ -144,15 +144,20 @@ impl Netlink {
         self.leave(request, to).await
     }
 
-    /// The number of the link by which a packet to this address would leave now, whatever protocol it is of, from an
-    /// address that the kernel chooses; none when no route leads there, and that of the loopback when the address is the
-    /// machine's own.
+    /// The number of the link by which a packet to this address would leave now, whatever protocol it is of, from this
+    /// address of the machine, or without one from an address that the kernel chooses; none when no route leads there,
+    /// and [`LOOPBACK`](crate::LOOPBACK) when the address is the machine's own.
     ///
     /// # Errors
     ///
     /// [`Error::System`].
-    pub async fn outlet(&self, to: IpAddr) -> Result<Option<u32>, Error> {
-        self.leave(question(to), to).await
+    pub async fn outlet(&self, from: Option<IpAddr>, to: IpAddr) -> Result<Option<u32>, Error> {
+        let mut request = question(to);
+        if let Some(from) = from {
+            request.header.source_prefix_length = request.header.destination_prefix_length;
+            request.attributes.push(RouteAttribute::Source(from.into()));
+        }
+        self.leave(request, to).await
     }
 
     async fn leave(&self, request: RouteMessage, to: IpAddr) -> Result<Option<u32>, Error> {

@@ -2,6 +2,8 @@
 //! both are known, and with what would mend it.
 
 use crate::classify::{Offers, What};
+use crate::observed::selector;
+use crate::presence::Obstacle;
 use crate::suite;
 use ipnet::IpNet;
 use karez_engine::{Code, Identity, IkeMode, IkeVersion, Reason, TunnelPlan};
@@ -57,7 +59,7 @@ pub(crate) fn not_any_more(plan: &TunnelPlan, peer: Option<IpAddr>) -> Reason {
 
 /// Whether a peer that asks for these selectors, `ours === theirs`, can mean this tunnel.
 pub(crate) fn is_near(plan: &TunnelPlan, wished: &str) -> bool {
-    let nets = |text: &str| text.split(' ').filter_map(|net| net.parse().ok()).collect::<Vec<IpNet>>();
+    let nets = |text: &str| text.split(' ').flat_map(selector).collect::<Vec<IpNet>>();
     let meet = |nets: &[IpNet], own: &[IpNet]| {
         nets.iter().any(|net| own.iter().any(|own| own.contains(net) || net.contains(own)))
     };
@@ -85,11 +87,18 @@ pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
 }
 
 /// What the daemon counts as up is not, as somebody has changed what it has made.
-pub(crate) fn cut_off(why: &str) -> Reason {
-    let message = format!(
-        "Packets do not get to the tunnel: {why}. It is negotiated anew, which mends that as a rule."
-    );
-    Reason::new(Code::LocalError, message)
+pub(crate) fn cut_off(obstacle: &Obstacle, begins: bool) -> Reason {
+    let then = match (obstacle.is_daemons, begins) {
+        (true, true) => "It is negotiated anew, and with that made again.",
+        (true, false) => "It is ended; once the peer begins again, it is made again.",
+        (false, _) => "Somebody else's route or routing rule comes before that of the tunnel.",
+    };
+    Reason::new(Code::LocalError, format!("Packets do not get to the tunnel: {}. {then}", obstacle.why))
+}
+
+/// There is no IKE daemon for a moment, for this reason.
+pub(crate) fn lost(why: &str) -> Reason {
+    Reason::new(Code::LocalError, format!("{}. It is started again.", capital(why)))
 }
 
 /// Two tunnels claim the same identities with different keys.

@@ -4,7 +4,7 @@ use crate::blueprint::tunnel_of;
 use crate::clock::SECOND;
 use crate::suite::transform;
 use crate::vici::Message;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use karez_engine::{ChildSa, ConnectionId, IkeSa, Traffic};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -166,7 +166,7 @@ fn show_ike(ike: &Message, now: i64) -> Option<IkeSa> {
 fn show_child(child: &Message, now: i64) -> Option<ChildSa> {
     let encryption = child.get("encr-alg").map(|name| keyed(name, child.get("encr-keysize")));
     let suite = [encryption, child.get("integ-alg").map(transform), child.get("dh-group").map(transform)];
-    let nets = |key: &str| child.items(key).into_iter().filter_map(selector).collect();
+    let nets = |key: &str| child.items(key).into_iter().flat_map(selector).collect();
     let count = |key: &str| child.number(key).unwrap_or(0);
     let ahead = |key: &str| child.number(key).map(|seconds: i64| now + seconds * SECOND);
     Some(ChildSa {
@@ -198,17 +198,39 @@ fn keyed(name: &str, bits: Option<&str>) -> String {
     }
 }
 
-/// A selector as a subnet; its protocol and ports, which we never ask for, are left out.
-fn selector(text: &str) -> Option<IpNet> {
+/// A selector as subnets: of a range as many as it takes. Its protocol and ports, which we never ask for, are left out.
+pub(crate) fn selector(text: &str) -> Vec<IpNet> {
     let net = text.split('[').next().unwrap_or(text);
-    net.parse().ok().or_else(|| net.parse::<IpAddr>().ok().map(IpNet::from))
+    if let Some((first, last)) = net.split_once("..") {
+        return match (first.parse(), last.parse()) {
+            (Ok(IpAddr::V4(first)), Ok(IpAddr::V4(last))) => {
+                Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect()
+            }
+            (Ok(IpAddr::V6(first)), Ok(IpAddr::V6(last))) => {
+                Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()
+            }
+            _ => Vec::new(),
+        };
+    }
+    let net = net.parse().ok().or_else(|| net.parse::<IpAddr>().ok().map(IpNet::from));
+    net.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ChildPhase, ObservedIke, Phase};
+    use super::{ChildPhase, ObservedIke, Phase, selector};
     use crate::clock::SECOND;
     use crate::vici::Message;
+
+    #[test]
+    fn a_selector_that_is_a_range_is_shown_as_subnets() {
+        let shown = |text: &str| selector(text).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(shown("10.2.0.10..10.2.0.15"), "10.2.0.10/31 10.2.0.12/30");
+        assert_eq!(shown("fd02::..fd02::1"), "fd02::/127");
+        assert_eq!(shown("10.2.0.0/24[tcp/443]"), "10.2.0.0/24");
+        assert_eq!(shown("10.2.0.9"), "10.2.0.9/32");
+        assert_eq!(shown("10.2.0.9..fd02::1"), "");
+    }
 
     #[test]
     fn an_sa_is_shown_in_the_names_of_the_api_with_absolute_times() {

@@ -4,14 +4,11 @@
 use crate::leftover;
 use ipnet::IpNet;
 use karez_engine::{ChildSa, Datapath};
-use karez_net::{Error, Namespace, Netlink};
-use std::collections::BTreeMap;
+use karez_net::{Error, LOOPBACK, Namespace, Netlink};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// The kernel's number of the loopback, in each namespace: `LOOPBACK_IFINDEX`.
-const LOOPBACK: u32 = 1;
 
 /// What the daemon's TUN device must be called: the rules that keep packets from going in clear know it by that.
 const TUN: &str = "ipsec";
@@ -21,24 +18,84 @@ const TUN: &str = "ipsec";
 pub(crate) struct Missing {
     /// What the daemon makes at its start alone, in words. Without it no tunnel works.
     pub(crate) base: Option<String>,
-    /// The child SAs, by their inbound SPIs, that packets do not get to, each with why.
-    pub(crate) children: BTreeMap<String, String>,
+    /// What keeps packets from child SAs.
+    pub(crate) cut: Cut,
+}
+
+/// What keeps packets from child SAs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// By our subnets and one of the peer's, so that it is known of a child SA that takes the place of another.
+    nets: BTreeMap<(Vec<IpNet>, IpNet), Obstacle>,
+    /// By the inbound SPI.
+    spis: BTreeMap<String, Obstacle>,
+}
+
+/// Why packets do not get to a child SA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    pub(crate) why: String,
+    /// Whether the daemon's own part is gone: with another child SA it makes it again.
+    pub(crate) is_daemons: bool,
 }
 
 impl Missing {
-    pub(crate) fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// What is missing in both.
-    pub(crate) fn still(self, before: &Self) -> Self {
-        let base = self.base.filter(|_| before.base.is_some());
-        let is_old = |spi: &String| before.children.contains_key(spi);
-        Self { base, children: self.children.into_iter().filter(|(spi, _)| is_old(spi)).collect() }
+    pub(crate) fn still(mut self, before: &Self) -> Self {
+        self.base.take_if(|_| before.base.is_none());
+        self.cut.nets.retain(|net, _| before.cut.nets.contains_key(net));
+        self.cut.spis.retain(|spi, _| before.cut.spis.contains_key(spi));
+        self
     }
 }
 
-/// Looks for what a daemon has made for these child SAs.
+impl Cut {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What of it concerns these child SAs, if it is in one of the others too.
+    pub(crate) fn of(&self, children: &[ChildSa], others: [&Self; 2]) -> Self {
+        let has = |child: &ChildSa, (local, peer): &(Vec<IpNet>, IpNet)| {
+            child.local_subnets == *local && child.peer_subnets.contains(peer)
+        };
+        let mut own = self.clone();
+        own.nets.retain(|net, _| {
+            let is_known = others.iter().any(|other| other.nets.contains_key(net));
+            is_known && children.iter().any(|child| has(child, net))
+        });
+        own.spis.retain(|spi, _| {
+            let is_known = others.iter().any(|other| other.spis.contains_key(spi));
+            is_known && children.iter().any(|child| child.spi_in == *spi)
+        });
+        own
+    }
+
+    /// What keeps packets from this child SA, or from a part of it.
+    pub(crate) fn obstacles(&self, child: &ChildSa) -> impl Iterator<Item = &Obstacle> {
+        let nets = child.peer_subnets.iter().map(|net| (child.local_subnets.clone(), *net));
+        let by_net = nets.filter_map(|net| self.nets.get(&net));
+        by_net.chain(self.spis.get(&child.spi_in))
+    }
+
+    /// The part of a child SA that packets get to; none when that is nothing.
+    pub(crate) fn rest(&self, mut child: ChildSa) -> Option<ChildSa> {
+        if self.spis.contains_key(&child.spi_in) {
+            return None;
+        }
+        let local = child.local_subnets.clone();
+        let had_any = !child.peer_subnets.is_empty();
+        child.peer_subnets.retain(|net| !self.nets.contains_key(&(local.clone(), *net)));
+        (!had_any || !child.peer_subnets.is_empty()).then_some(child)
+    }
+
+    /// Why, in the words of the first.
+    pub(crate) fn first(&self) -> Option<&Obstacle> {
+        self.nets.values().chain(self.spis.values()).next()
+    }
+}
+
+/// Looks for what a daemon has made for these child SAs. `peers` are the addresses that IKE is spoken with.
 ///
 /// # Errors
 /// When it cannot be told.
@@ -47,15 +104,21 @@ pub(crate) async fn look(
     datapath: Datapath,
     process: i32,
     children: &[ChildSa],
+    peers: &BTreeSet<IpAddr>,
 ) -> Result<Missing, Error> {
     match datapath {
-        Datapath::Userspace => in_routes(namespace, process, children).await,
+        Datapath::Userspace => in_routes(namespace, process, children, peers).await,
         Datapath::Kernel => in_kernel(namespace, children).await,
     }
 }
 
 /// The daemon's TUN device, its rule, and its routes.
-async fn in_routes(namespace: &Namespace, process: i32, children: &[ChildSa]) -> Result<Missing, Error> {
+async fn in_routes(
+    namespace: &Namespace,
+    process: i32,
+    children: &[ChildSa],
+    peers: &BTreeSet<IpAddr>,
+) -> Result<Missing, Error> {
     let lacks = |base: String| Ok(Missing { base: Some(base), ..Missing::default() });
     let name = match device(process) {
         // It has just ended, or its device cannot be told.
@@ -73,34 +136,52 @@ async fn in_routes(namespace: &Namespace, process: i32, children: &[ChildSa]) ->
         Some(_) => return lacks(format!("its TUN device {name} is down")),
         None => return lacks(format!("its TUN device {name} is in another namespace")),
     };
-    let mut missing = Missing::default();
-    let mut known = BTreeMap::new();
-    let mut has_rule = BTreeMap::new();
+    let own: Vec<IpAddr> = netlink.holders().await?.into_keys().collect();
+    let mut known: BTreeMap<(Option<IpAddr>, IpAddr), Option<u32>> = BTreeMap::new();
+    let mut past: BTreeMap<(Vec<IpNet>, IpNet), Option<u32>> = BTreeMap::new();
     for child in children {
+        // Rules may look at where packets come from. The daemon needs such an address, too.
+        let is_inside = |address: &&IpAddr| child.local_subnets.iter().any(|net| net.contains(*address));
+        let from = own.iter().find(is_inside).copied();
         for net in &child.peer_subnets {
-            let to = inside(net);
-            let outlet = match known.get(&to) {
+            let Some(to) = inside(net, peers) else { continue };
+            let outlet = match known.get(&(from, to)) {
                 Some(outlet) => *outlet,
-                None => *known.entry(to).or_insert(netlink.outlet(to).await?),
+                None => *known.entry((from, to)).or_insert(netlink.outlet(from, to).await?),
             };
             // An address of the router's own among the peer's says nothing about the others.
-            if [Some(index), Some(LOOPBACK)].contains(&outlet) {
-                continue;
+            if outlet != Some(index) && outlet != Some(LOOPBACK) {
+                past.insert((child.local_subnets.clone(), *net), outlet);
             }
-            if *has_rule
-                .entry(to.is_ipv4())
-                .or_insert(netlink.has_rule_into(leftover::TABLE.into(), to).await?)
-            {
-                let by = outlet.and_then(|outlet| links.iter().find(|link| link.index == outlet));
-                let way = by.map_or_else(|| "nowhere".to_owned(), |link| format!("by {}", link.name));
-                let why = format!("packets to {net} go {way}, and should go by the tunnel's device {name}");
-                missing.children.insert(child.spi_in.clone(), why);
-                break;
-            }
+        }
+    }
+    let versions: BTreeMap<bool, IpAddr> =
+        past.keys().map(|(_, net)| (net.addr().is_ipv4(), net.addr())).collect();
+    for version in versions.into_values() {
+        if !netlink.has_rule_into(leftover::TABLE.into(), version).await? {
             return lacks(format!("the routing rule that leads to its table {} is gone", leftover::TABLE));
         }
     }
-    Ok(missing)
+    // Seldom more than nothing: only then all routes are read.
+    let routes = if past.is_empty() { Vec::new() } else { netlink.routes().await? };
+    let has_route = |net: &IpNet| {
+        routes.iter().map(|found| &found.route).any(|route| {
+            route.table == u32::from(leftover::TABLE)
+                && route.destination == *net
+                && route.link.as_ref() == Some(&name)
+        })
+    };
+    let obstacle = |net: &IpNet, outlet: Option<u32>| {
+        let by = outlet.and_then(|outlet| links.iter().find(|link| link.index == outlet));
+        let way = by.map_or_else(|| "nowhere".to_owned(), |link| format!("by {}", link.name));
+        let why = format!("packets to {net} go {way}, and should go by the tunnel's device {name}");
+        Obstacle { why, is_daemons: !has_route(net) }
+    };
+    let nets = past.into_iter().map(|(key, outlet)| {
+        let obstacle = obstacle(&key.1, outlet);
+        (key, obstacle)
+    });
+    Ok(Missing { base: None, cut: Cut { nets: nets.collect(), ..Cut::default() } })
 }
 
 /// The name of the TUN device that a process has open: empty when the device is gone, none when it has none open.
@@ -112,19 +193,34 @@ fn device(process: i32) -> Option<String> {
     texts.filter_map(names).max()
 }
 
-/// An address in a network that packets go to as to others of it.
-fn inside(net: &IpNet) -> IpAddr {
-    match net {
-        // No packet goes to 0.0.0.0/8.
-        IpNet::V4(net) if net.addr().octets()[0] == 0 && net.prefix_len() < 8 => {
+/// An address in a network that packets go to as to others of it; the daemon leads those to its peers another way.
+fn inside(net: &IpNet, peers: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let first: IpAddr = match net {
+        // No packet goes to 0.0.0.0/8, and none to what is not global unicast.
+        IpNet::V4(net) if net.prefix_len() < 8 && net.addr().octets()[0] == 0 => {
             Ipv4Addr::new(1, 0, 0, 1).into()
         }
-        IpNet::V6(net) if net.prefix_len() < 3 => Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1).into(),
-        // The network's own address is nobody's, if it has any others.
-        IpNet::V4(net) if net.prefix_len() < 31 => Ipv4Addr::from(u32::from(net.network()) + 1).into(),
-        IpNet::V6(net) if net.prefix_len() < 127 => Ipv6Addr::from(u128::from(net.network()) + 1).into(),
-        _ => net.network(),
-    }
+        IpNet::V6(net) if net.prefix_len() < 3 && net.contains(&GLOBAL) => GLOBAL.into(),
+        // The network's own address is nobody's, if it has more than two.
+        IpNet::V4(net) if net.prefix_len() < 31 => after(net.network().into(), 1)?,
+        IpNet::V6(net) if net.prefix_len() < 127 => after(net.network().into(), 1)?,
+        IpNet::V4(net) => net.network().into(),
+        IpNet::V6(net) => net.network().into(),
+    };
+    let candidates = (0..=peers.len()).map_while(|more| after(first, more));
+    candidates.take_while(|address| net.contains(address)).find(|address| !peers.contains(address))
+}
+
+/// The first address of all that are global unicast (RFC 4291, section 2.4), but one.
+const GLOBAL: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
+
+fn after(address: IpAddr, more: usize) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(address) => {
+            Ipv4Addr::from(u32::from(address).checked_add(u32::try_from(more).ok()?)?).into()
+        }
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address).checked_add(more as u128)?).into(),
+    })
 }
 
 /// The kernel's associations and policies.
@@ -153,7 +249,8 @@ async fn in_kernel(namespace: &Namespace, children: &[ChildSa]) -> Result<Missin
         } else {
             continue;
         };
-        missing.children.insert(child.spi_in.clone(), why.to_owned());
+        let obstacle = Obstacle { why: why.to_owned(), is_daemons: true };
+        missing.cut.spis.insert(child.spi_in.clone(), obstacle);
     }
     Ok(missing)
 }
@@ -163,32 +260,4 @@ fn failed(namespace: &Namespace, source: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Missing, inside};
-
-    #[test]
-    fn an_address_is_asked_for_that_packets_can_go_to() {
-        let cases = [
-            ("20.20.20.0/24", "20.20.20.1"),
-            ("192.0.2.7/32", "192.0.2.7"),
-            ("192.0.2.6/31", "192.0.2.6"),
-            ("0.0.0.0/0", "1.0.0.1"),
-            ("::/0", "2000::1"),
-            ("fd02::/64", "fd02::1"),
-            ("fd02::7/128", "fd02::7"),
-        ];
-        for (net, address) in cases {
-            assert_eq!(inside(&net.parse().unwrap()).to_string(), address, "{net}");
-        }
-    }
-
-    #[test]
-    fn what_is_missing_only_once_may_be_about_to_change() {
-        let missing = |spis: &[&str], base: Option<&str>| Missing {
-            base: base.map(str::to_owned),
-            children: spis.iter().map(|spi| ((*spi).to_owned(), String::new())).collect(),
-        };
-        let still = missing(&["b", "c"], Some("gone")).still(&missing(&["a", "b"], None));
-        assert_eq!(still, missing(&["b"], None));
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -86,14 +87,39 @@ impl Process {
     }
 }
 
-/// How long a process has run on a processor so far, in clock ticks (`proc_pid_stat(5)`); none when there is none of that
-/// number.
-pub(crate) fn spent(pid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// What a process is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// How long it has run on a processor so far, in clock ticks (`proc_pid_stat(5)`).
+    ticks: u64,
+    /// Whether it would run if it was let, or waits for a disk.
+    is_ready: bool,
+}
+
+impl Activity {
+    /// Of the process of this number; none when there is none.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let (_, ticks) = stat(&PathBuf::from(format!("/proc/{pid}")))?;
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let mut states = threads.filter_map(|thread| Some(stat(&thread.path())?.0));
+        Some(Self { ticks, is_ready: states.any(|state| matches!(state, 'R' | 'D')) })
+    }
+
+    /// Whether it has done nothing since, and wants to do nothing.
+    pub(crate) fn is_idle_since(self, before: Self) -> bool {
+        self.ticks == before.ticks && !self.is_ready
+    }
+}
+
+/// The state of a process or thread, and how long it has run.
+fn stat(directory: &Path) -> Option<(char, u64)> {
+    let text = fs::read_to_string(directory.join("stat")).ok()?;
     // The second field, a name in brackets, may hold anything.
     let (_, rest) = text.rsplit_once(')')?;
-    let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
-    Some(ticks.next()? + ticks.next()?)
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let mut ticks = fields.skip(10).map_while(|field| field.parse::<u64>().ok());
+    Some((state, ticks.next()? + ticks.next()?))
 }
 
 fn pid_of(number: u32) -> io::Result<Pid> {

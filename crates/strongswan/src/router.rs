@@ -16,6 +16,7 @@ use crate::blueprint::Key;
 use crate::classify::Classifier;
 use crate::clock::{SECOND, now, until};
 use crate::daemon::{self, Daemon, DaemonError, Setup};
+use crate::explain;
 use crate::presence::Missing;
 use crate::tunnel::Tunnel;
 use crate::vici::{Message, Notice, ViciError};
@@ -291,6 +292,7 @@ impl Router {
         Ok(())
     }
 
+    /// The daemon answers, perhaps again.
     fn is_heard(&mut self) {
         if self.unheard_since.take().is_some() {
             let now = now();
@@ -324,6 +326,7 @@ impl Router {
             }
             if is_stuck && tunnel.is_wanted() {
                 tunnel.record.failed(Reason::new(Code::LocalError, "The IKE daemon does not answer."), now);
+                tunnel.parting = None;
                 tunnel.observe(&[], now);
             }
         }
@@ -346,6 +349,10 @@ impl Router {
         let now = now();
         for tunnel in self.tunnels.values_mut() {
             tunnel.record.engine(format!("{why}; starting it again"), now);
+            tunnel.parting = None;
+            if tunnel.is_wanted() {
+                tunnel.record.failed(explain::lost(why), now);
+            }
             tunnel.observe(&[], now);
         }
         if now - self.started_at > LIVED {

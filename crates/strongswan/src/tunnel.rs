@@ -9,6 +9,7 @@ mod duplicates;
 use crate::blueprint::{Blueprint, Child, is_akin, pairs};
 use crate::clock::SECOND;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
+use crate::presence::Cut;
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Reason, Record, Standing, TunnelPlan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,8 +54,8 @@ pub(crate) struct Tunnel {
     pub(crate) blueprint: Option<Blueprint>,
     /// Its child SAs in force, as the daemon shows them.
     pub(crate) installed: Vec<ChildSa>,
-    /// The inbound SPIs of those that packets do not get to.
-    cut: BTreeSet<String>,
+    /// What keeps packets from them.
+    cut: Cut,
     /// When such are negotiated anew, at the earliest.
     mending: Backoff,
     /// The names of its connections in the daemon that may have SAs: the current one, and older ones.
@@ -95,7 +96,7 @@ impl Tunnel {
             peer: None,
             blueprint: None,
             installed: Vec::new(),
-            cut: BTreeSet::new(),
+            cut: Cut::default(),
             mending: Backoff::default(),
             known: BTreeSet::new(),
             by_pairs: false,
@@ -341,7 +342,7 @@ impl Tunnel {
     pub(crate) fn observe(&mut self, sas: &[&ObservedIke], now: i64) {
         let (ike, mut children) = shown(sas);
         self.installed.clone_from(&children);
-        children.retain(|child| !self.cut.contains(&child.spi_in));
+        children = children.into_iter().filter_map(|child| self.cut.rest(child)).collect();
         if self.is_between(sas, &children, now) {
             return;
         }

@@ -4,7 +4,7 @@
 //! for the IKE daemon to find out.
 
 use karez_engine::{ConnectionId, Peer, RouterPlan, TunnelStatus};
-use karez_net::{Error, Link, Netlink};
+use karez_net::{Error, LOOPBACK, Link, Netlink};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -14,9 +14,6 @@ pub type Severed = BTreeMap<ConnectionId, String>;
 /// The ports of IKE (RFC 7296, section 2). Routing rules may lead them different ways, and with one that is open it is not
 /// certain that the tunnel is severed.
 const PORTS: [u16; 2] = [4500, 500];
-
-/// The kernel's number of the loopback, in each namespace: `LOOPBACK_IFINDEX`.
-const LOOPBACK: u32 = 1;
 
 /// The outer addresses of a tunnel that should be up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,10 +88,10 @@ async fn trouble<'a>(
     for port in PORTS {
         let without = match netlink.way(*local, peer, port).await?.map(&find) {
             None => format!("{place} has no route to the peer's address {peer}"),
-            // The link that has the address is not always the one that packets leave by.
             Some(Some(link)) if link.index == LOOPBACK => {
                 format!("the route to the peer's address {peer} leads back into {place}")
             }
+            // The link that has the address is not always the one that packets leave by.
             Some(Some(link)) if !link.carrier => {
                 format!(
                     "link {}, which leads to the peer's address {peer}, has no carrier in {place}",

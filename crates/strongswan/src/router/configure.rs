@@ -3,9 +3,11 @@
 use super::Router;
 use crate::births::Births;
 use crate::blueprint::{Blueprint, fixed_address, tunnel_of};
+use crate::classify::Classifier;
 use crate::clock::now;
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::explain;
+use crate::presence::Missing;
 use crate::support::obstacle;
 use crate::tunnel::{self, Tunnel};
 use crate::vici::{Message, Session, ViciError};
@@ -96,7 +98,10 @@ impl Router {
         let (mut daemon, message) = self.adopt_or_start(place).await?;
         self.loaded = connections(&mut daemon.session).await?;
         self.secrets = secrets(&mut daemon.session).await?;
+        // Another one counts from the beginning.
         self.births = Births::default();
+        self.classifier = Classifier::default();
+        self.missing = Missing::default();
         self.daemon = Some(daemon);
         Ok(message)
     }
@@ -112,6 +117,7 @@ impl Router {
         self.secrets = secrets(&mut daemon.session).await?;
         self.births = Births::default();
         self.look_at = 0;
+        self.is_heard();
         self.configure().await
     }
 

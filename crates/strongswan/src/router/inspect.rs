@@ -30,28 +30,33 @@ impl Router {
         self.inspect_at = now + self.counters;
         let Some(missing) = self.missing_now().await else { return };
         let still = missing.clone().still(&self.missing);
-        if !missing.is_nothing() {
-            self.inspect_at = now + if missing == still { SECOND } else { AGAIN };
-        }
-        self.missing = missing;
         if let Some(why) = still.base {
-            self.missing = Missing::default();
             return self.lose_daemon(&format!("the IKE daemon cannot go on, since {why}")).await;
         }
+        let mut is_cut_off = false;
         for (id, tunnel) in &mut self.tunnels {
-            if tunnel.cut_off(&still.children, now) || tunnel.is_cut_off() {
+            if tunnel.cut_off(&missing.cut, &still.cut, now) || tunnel.is_cut_off() {
                 self.touched.insert(*id);
             }
+            is_cut_off |= tunnel.is_cut_off();
         }
+        if missing.base.is_some() || missing.cut != still.cut {
+            self.inspect_at = now + AGAIN;
+        } else if is_cut_off {
+            self.inspect_at = now + SECOND;
+        }
+        self.missing = missing;
     }
 
     async fn missing_now(&self) -> Option<Missing> {
         let (daemon, place) = (self.daemon.as_ref()?, self.place.as_ref()?);
         let installed = self.tunnels.values().flat_map(|tunnel| &tunnel.installed);
         let children: Vec<ChildSa> = installed.cloned().collect();
+        let tunnels = self.tunnels.values();
+        let peers = tunnels.filter_map(|tunnel| tunnel.peer).collect();
         // Without its namespace the daemon is lost anyway.
         let namespace = daemon::namespace(place).ok()?;
-        match presence::look(&namespace, self.setup.datapath, daemon.number(), &children).await {
+        match presence::look(&namespace, self.setup.datapath, daemon.number(), &children, &peers).await {
             Ok(missing) => Some(missing),
             Err(error) => {
                 tracing::debug!(router = %self.id, %error, "it cannot be told whether packets get to tunnels");

@@ -2,7 +2,7 @@
 
 use super::Router;
 use super::configure::{end, tolerate};
-use crate::blueprint::{is_ours, tunnel_of};
+use crate::blueprint::{Child, is_ours, tunnel_of};
 use crate::clock::{SECOND, now};
 use crate::daemon;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
@@ -70,7 +70,6 @@ impl Router {
             let own: Vec<&ObservedIke> = seen.iter().filter(is_own).collect();
             let now = now();
             tunnel.known = own.iter().map(|sa| sa.connection.clone()).collect();
-            let had_pairs = tunnel.by_pairs;
             tunnel.observe(&own, now);
             let dead = dead(tunnel, &own, now);
             if !dead.is_empty() {
@@ -79,7 +78,11 @@ impl Router {
             }
             steps.extend(tunnel.decide(&own, now).into_iter().map(|step| (Some(id), step)));
             tunnel.pass_overlap(now);
-            reload |= tunnel.by_pairs != had_pairs;
+            let has = |child: &Child| {
+                let loaded = tunnel.blueprint.as_ref().and_then(|own| self.loaded.get(&own.connection));
+                loaded.is_some_and(|names| names.contains(&child.name))
+            };
+            reload |= tunnel.loaded().is_some_and(|mut children| children.any(|child| !has(child)));
         }
         if !lost_peers.is_empty()
             && !is_whole
@@ -92,11 +95,11 @@ impl Router {
             let others = sas.iter().filter(|sa| sa.peer == Some(peer) && sa.phase == Phase::Established);
             steps.extend(others.map(|sa| (None, Step::EndIke(sa.number))));
         }
-        self.act(steps).await?;
         if reload {
+            // What is begun next may be a child that the daemon has not yet.
             self.configure().await?;
         }
-        Ok(())
+        self.act(steps).await
     }
 
     /// Which tunnel has what of these SAs, and what of them is nobody's: of tunnels that were taken away while nobody

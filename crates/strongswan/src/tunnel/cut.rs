@@ -4,22 +4,33 @@ use super::{Step, Tunnel};
 use crate::clock::SECOND;
 use crate::explain;
 use crate::observed::{ObservedChild, ObservedIke};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::presence::Cut;
+use karez_engine::{Code, Standing};
 
 /// After so long, what packets do not get to has nothing to do with the last time, microseconds.
 const FORGOTTEN: i64 = 60 * SECOND;
 
 impl Tunnel {
-    /// Packets do not get to those of its child SAs that are among these, by their inbound SPIs. Returns whether they are
-    /// others than before.
-    pub(crate) fn cut_off(&mut self, missing: &BTreeMap<String, String>, now: i64) -> bool {
-        let own = || self.installed.iter().filter_map(|child| missing.get_key_value(&child.spi_in));
-        let cut: BTreeSet<String> = own().map(|(spi, _)| spi.clone()).collect();
-        if cut == self.cut {
+    /// What was seen to keep packets from child SAs. For this tunnel it counts if it was seen before, or if it was so of
+    /// the child SA that one of these has taken the place of. Returns whether that changes anything.
+    pub(crate) fn cut_off(&mut self, seen: &Cut, still: &Cut, now: i64) -> bool {
+        if self.installed.is_empty() {
+            // What comes next shows whether it is better.
             return false;
         }
-        if let Some((_, why)) = own().find(|(spi, _)| !self.cut.contains(*spi)) {
-            self.record.failed(explain::cut_off(why), now);
+        let cut = seen.of(&self.installed, [still, &self.cut]);
+        let is_told = || {
+            let reason = self.record.status().reason.as_ref();
+            reason.is_some_and(|reason| reason.code == Code::LocalError)
+        };
+        if let Some(obstacle) = cut.first()
+            && !is_told()
+        {
+            let begins = self.standing == Standing::Begins;
+            self.record.failed(explain::cut_off(obstacle, begins), now);
+        }
+        if cut == self.cut {
+            return false;
         }
         if cut.is_empty() {
             self.record.mended(now);
@@ -33,13 +44,15 @@ impl Tunnel {
         !self.cut.is_empty()
     }
 
-    /// What packets do not get to is ended, so that it is negotiated anew; ever less often, as that may not help.
+    /// What the daemon's part is gone of is ended, so that it makes it again for another one; ever less often, as that may
+    /// not help.
     pub(super) fn mend(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let is_cut = |child: &&ObservedChild| {
-            child.shown.as_ref().is_some_and(|shown| self.cut.contains(&shown.spi_in))
+        let is_lost = |child: &&ObservedChild| {
+            let mut obstacles = child.shown.iter().flat_map(|shown| self.cut.obstacles(shown));
+            obstacles.any(|obstacle| obstacle.is_daemons)
         };
-        let cut = sas.iter().flat_map(|sa| sa.installed()).filter(is_cut);
-        let steps: Vec<Step> = cut.map(|child| Step::EndChild(child.number)).collect();
+        let lost = sas.iter().flat_map(|sa| sa.installed()).filter(is_lost);
+        let steps: Vec<Step> = lost.map(|child| Step::EndChild(child.number)).collect();
         let due_at = self.mending.due_at().unwrap_or(now);
         if steps.is_empty() || now < due_at {
             return Vec::new();

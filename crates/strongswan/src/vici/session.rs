@@ -2,7 +2,7 @@
 
 use super::packet::{Inbound, Outbound};
 use super::{Message, ViciError};
-use crate::process;
+use crate::process::Activity;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -171,14 +171,15 @@ async fn within<T>(
     work: impl Future<Output = Result<T, ViciError>>,
 ) -> Result<T, ViciError> {
     let mut work = pin!(work);
-    let (mut seconds, mut spent, mut idle) = (0, None, 0);
+    let (mut seconds, mut activity, mut idle) = (0, None, 0);
     loop {
         if let Ok(outcome) = timeout(Duration::from_secs(1), &mut work).await {
             return outcome;
         }
         seconds += 1;
-        let before = std::mem::replace(&mut spent, daemon.and_then(process::spent));
-        idle = if spent.is_some() && spent == before { idle + 1 } else { 0 };
+        let before = std::mem::replace(&mut activity, daemon.and_then(Activity::of));
+        let is_idle = activity.zip(before).is_some_and(|(now, before)| now.is_idle_since(before));
+        idle = if is_idle { idle + 1 } else { 0 };
         // The first second has nothing before it to be compared with.
         let is_idle = idle + 1 >= IDLE;
         if is_idle || seconds == PATIENCE {
