@@ -187,10 +187,11 @@ fn ours(plan: &TunnelPlan) -> String {
 
 fn authentication_refused(plan: &TunnelPlan, at: &str) -> Reason {
     let message = format!(
-        "{} does not accept us as {}. Either the pre-shared keys differ, or it expects another identity; its own log \
-         says which.",
+        "{} does not accept us as {}. Either the pre-shared keys differ, or it expects another identity of us, or its own \
+         is not our peer_id {}; its own log says which.",
         capital(at),
-        plan.local_id
+        plan.local_id,
+        plan.peer_id
     );
     Reason::new(Code::AuthenticationFailed, message).with("identity", plan.local_id.to_string())
 }

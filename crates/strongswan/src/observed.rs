@@ -26,7 +26,7 @@ pub(crate) struct ObservedIke {
     pub(crate) up_before: Option<BTreeSet<u32>>,
     /// Whether other tunnels use it too, so that it is not one tunnel's to end.
     pub(crate) is_shared: bool,
-    /// Whether child SAs of other tunnels are installed in it.
+    /// Whether child SAs of other tunnels are installed in it that are nowhere else.
     pub(crate) carries_others: bool,
     pub(crate) peer: Option<IpAddr>,
     /// The exchanges that wait for an answer.

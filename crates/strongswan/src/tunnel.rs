@@ -4,7 +4,7 @@
 
 mod backoff;
 mod cut;
-mod duplicates;
+pub(crate) mod duplicates;
 
 use crate::blueprint::{Blueprint, Child, is_akin, pairs};
 use crate::clock::SECOND;
@@ -243,9 +243,9 @@ impl Tunnel {
         steps
     }
 
-    /// A peer that has lost an IKE SA does not confirm its end, and nothing is to be waited for.
+    /// A peer that has lost an IKE SA does not confirm its end, nor that of a child SA in it that is waited for first.
     fn left(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let is_there = |number: u32| sas.iter().any(|sa| sa.number == number && sa.phase == Phase::Ending);
+        let is_there = |number: u32| sas.iter().any(|sa| sa.number == number);
         let due: Vec<u32> =
             self.leaving.iter().filter(|(_, at)| now >= **at).map(|(number, _)| *number).collect();
         self.leaving.retain(|_, at| now < *at);

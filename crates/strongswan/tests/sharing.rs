@@ -4,8 +4,8 @@
 
 mod lab;
 
-use karez_engine::{IkeMode, IkeVersion, Initiator, TunnelPlan, TunnelState, TunnelStatus};
-use lab::{BOUND, Lab, Site, received, tunnel};
+use karez_engine::{EventKind, IkeMode, IkeVersion, Initiator, TunnelPlan, TunnelState, TunnelStatus};
+use lab::{BOUND, Lab, Site, processes_in, received, tunnel};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -100,6 +100,43 @@ async fn when_the_subnets_of_one_change_the_other_stays() {
         })
         .await;
         assert_eq!(pair.lab.ping("a", "10.1.2.1", "10.2.2.1", 3), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_daemon_of_one_end_has_died_both_come_back_once() {
+    for version in [V2, V1] {
+        let mut pair = Pair::new(version).await;
+        for plans in [&mut pair.touched, &mut pair.beside] {
+            plans[1].initiator = Initiator::BiDirectional;
+        }
+        pair.b.apply(&[pair.touched[1].clone(), pair.beside[1].clone()]).await;
+        let before = pair.a.status(pair.touched[0].id);
+        let [process] = processes_in(&pair.a.namespace)[..] else { panic!("one daemon") };
+        assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+        for id in [pair.touched[0].id, pair.beside[0].id] {
+            let is_new = |status: &TunnelStatus| {
+                status.state == TunnelState::Up && status.missing.is_empty() && ike(status) != ike(&before)
+            };
+            pair.a.wait(id, "another IKE SA", is_new).await;
+        }
+        for id in [pair.touched[1].id, pair.beside[1].id] {
+            let is_alone = |status: &TunnelStatus| status.children.len() == 1 && ike(status) != ike(&before);
+            pair.b.wait(id, "the new SAs alone", is_alone).await;
+        }
+        (pair.a.events, pair.b.events) = (Vec::new(), Vec::new());
+        // Longer than until SAs that are there twice are cleared up.
+        let mut ping = pair.lab.ping_command("a", "10.1.1.1", "10.2.1.1", 600);
+        let ping = ping.stdout(Stdio::piped()).spawn().unwrap();
+        let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(received(&text), 600, "{text}");
+        for (end, site) in [(0, &mut pair.a), (1, &mut pair.b)] {
+            for id in [pair.touched[end].id, pair.beside[end].id] {
+                assert_eq!(site.status(id).state, TunnelState::Up);
+            }
+            let falls = site.events.iter().filter(|(_, event)| event.kind == EventKind::State);
+            assert_eq!(falls.count(), 0, "{}", site.story());
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::blueprint::{Child, is_ours, tunnel_of};
 use crate::clock::{SECOND, now};
 use crate::daemon;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
+use crate::tunnel::duplicates::replaced_whole;
 use crate::tunnel::{Step, Tunnel};
 use crate::vici::{Message, Session, ViciError};
 use karez_engine::{Code, ConnectionId, DpdAction, Reason, Standing};
@@ -107,6 +108,7 @@ impl Router {
     fn attribute(&self, sas: &[ObservedIke]) -> (BTreeMap<ConnectionId, Vec<ObservedIke>>, Steps) {
         let mut by_tunnel: BTreeMap<ConnectionId, Vec<ObservedIke>> = BTreeMap::new();
         let mut steps = Vec::new();
+        let replaced = replaced_whole(sas);
         for sa in sas.iter().filter(|sa| is_ours(&sa.connection)) {
             let carried = sa.children.iter().filter_map(|child| tunnel_of(&child.name));
             let planned = carried.filter(|id| self.tunnels.contains_key(id));
@@ -131,7 +133,9 @@ impl Router {
             };
             for id in &owners {
                 let is_shared = owners.iter().any(|other| other != id && needs(other));
-                by_tunnel.entry(*id).or_default().push(sa.seen_by(*id, is_shared));
+                let mut seen = sa.seen_by(*id, is_shared);
+                seen.carries_others &= !replaced.contains(&sa.number);
+                by_tunnel.entry(*id).or_default().push(seen);
             }
         }
         (by_tunnel, steps)

@@ -1,14 +1,10 @@
 //! Child SAs that packets do not get to: see [`crate::presence`].
 
 use super::{Step, Tunnel};
-use crate::clock::SECOND;
 use crate::explain;
 use crate::observed::{ObservedChild, ObservedIke};
 use crate::presence::Cut;
 use karez_engine::{Code, Standing};
-
-/// After so long, what packets do not get to has nothing to do with the last time, microseconds.
-const FORGOTTEN: i64 = 60 * SECOND;
 
 impl Tunnel {
     /// What was seen to keep packets from child SAs. For this tunnel it counts if it was seen before, or if it was so of
@@ -34,6 +30,7 @@ impl Tunnel {
         }
         if cut.is_empty() {
             self.record.mended(now);
+            self.mending.settle();
         }
         self.cut = cut;
         true
@@ -56,9 +53,6 @@ impl Tunnel {
         let due_at = self.mending.due_at().unwrap_or(now);
         if steps.is_empty() || now < due_at {
             return Vec::new();
-        }
-        if now - due_at > FORGOTTEN {
-            self.mending.settle();
         }
         self.mending.next(now);
         steps

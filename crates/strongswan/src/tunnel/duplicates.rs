@@ -14,6 +14,7 @@ use super::Step;
 use crate::clock::SECOND;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use karez_engine::ChildSa;
+use std::collections::BTreeSet;
 
 /// What is younger may still be part of a rekey, microseconds.
 const SETTLED: i64 = 5 * SECOND;
@@ -34,6 +35,17 @@ pub(super) fn outdated(sas: &[&ObservedIke]) -> Vec<Step> {
     alive().filter(is_old).flat_map(|sa| replaced(sa)).collect()
 }
 
+/// The numbers of those that carry nothing that another one does not carry in its place. Of all tunnels that share an IKE
+/// SA, which one of them alone cannot say.
+pub(crate) fn replaced_whole(sas: &[ObservedIke]) -> BTreeSet<u32> {
+    let sas: Vec<&ObservedIke> = sas.iter().collect();
+    let whole = outdated(&sas).into_iter().filter_map(|step| match step {
+        Step::EndIke(number) => Some(number),
+        Step::DropIke(_) | Step::EndChild(_) | Step::Begin { .. } => None,
+    });
+    whole.collect()
+}
+
 /// The SAs that are there twice, because both ends have begun.
 pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -43,9 +55,10 @@ pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
         if others().any(|other| is_outdated(sa, other)) {
             continue;
         }
-        if others()
-            .any(|other| is_same_purpose(sa, other, |child| settled(child, now)) && outranks(other, sa))
-        {
+        let is_twin = |other: &&ObservedIke| {
+            !is_outdated(other, sa) && is_same_purpose(sa, other, |child| settled(child, now))
+        };
+        if others().any(|other| is_twin(other) && outranks(other, sa)) {
             steps.extend(super::ending(sa));
             continue;
         }
@@ -98,7 +111,7 @@ fn replaced(sa: &ObservedIke) -> Vec<Step> {
     if !sa.carries_others {
         return vec![Step::EndIke(sa.number)];
     }
-    sa.children.iter().map(|child| Step::EndChild(child.number)).collect()
+    sa.installed().map(|child| Step::EndChild(child.number)).collect()
 }
 
 /// Whether everything that one carries is carried by the other too, of those child SAs that `counts` lets pass.
@@ -112,7 +125,9 @@ fn is_same_purpose<'a>(
             |shown| other.children.iter().filter_map(&counts).any(|twin| has_same_selectors(shown, twin));
         counts(child).is_some_and(twin)
     };
-    one.connection == other.connection && !one.children.is_empty() && one.children.iter().all(has_twin)
+    // What ends already is nothing to be carried.
+    let mut lasting = one.children.iter().filter(|child| child.phase != ChildPhase::Ending);
+    one.connection == other.connection && !one.children.is_empty() && lasting.all(has_twin)
 }
 
 fn outranks(one: &ObservedIke, other: &ObservedIke) -> bool {

@@ -1,4 +1,4 @@
-use super::{LATER, SETTLED, Step, outdated, renewed, surplus};
+use super::{LATER, SETTLED, Step, outdated, renewed, replaced_whole, surplus};
 use crate::clock::SECOND;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use karez_engine::{ChildSa, IkeSa, Traffic};
@@ -93,6 +93,31 @@ fn both_ends_end_the_same_one_of_two_begun_at_once_and_not_before_both_have_sett
     let (ours, theirs) =
         (begun_while(&[], ike(8, true, age, "bb")), begun_while(&[], ike(7, false, age, "aa")));
     assert_eq!(surplus(&[&ours, &theirs], NOW), [Step::EndIke(7)]);
+}
+
+#[test]
+fn what_has_taken_the_place_of_another_is_not_ended_for_it_whatever_their_spis() {
+    let age = SETTLED + SECOND;
+    for spis in [["aa", "bb"], ["bb", "aa"]] {
+        let older = begun_while(&[], ike(1, true, age, spis[0]));
+        let newer = begun_while(&[1], ike(2, false, age, spis[1]));
+        assert!(surplus(&[&older, &newer], NOW).is_empty(), "{spis:?}");
+    }
+}
+
+#[test]
+fn an_ike_sa_of_several_tunnels_is_replaced_once_all_have_another_and_what_ends_already_does_not_count() {
+    let mut older = begun_while(&[], ike(1, true, SECOND, "aa"));
+    let mut beside = child(3, SECOND, "cc");
+    beside.shown.as_mut().unwrap().peer_subnets = vec!["10.3.0.0/24".parse().unwrap()];
+    older.children.push(beside.clone());
+    let mut newer = begun_while(&[1], ike(2, false, SECOND, "bb"));
+    assert!(replaced_whole(&[older.clone(), newer.clone()]).is_empty());
+    let mut ending = older.clone();
+    ending.children[1].phase = ChildPhase::Ending;
+    assert_eq!(replaced_whole(&[ending, newer.clone()]), BTreeSet::from([1]));
+    newer.children.push(beside);
+    assert_eq!(replaced_whole(&[older, newer]), BTreeSet::from([1]));
 }
 
 #[test]
