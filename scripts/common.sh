@@ -97,7 +97,8 @@ python_environment() {
                 "Debian 12 and 13 have them in the packages python3 and python3-venv."
     fi
     ENVIRONMENT="$CACHE/venv/$name"
-    wanted=$("$python" -VV; cat "$requirements" "$constraints")
+    # Its programs begin with its place: one that was moved is made anew.
+    wanted=$(printf '%s\n' "$ENVIRONMENT"; "$python" -VV; cat "$requirements" "$constraints")
     if [ "$(cat "$ENVIRONMENT/made-from" 2>/dev/null)" = "$wanted" ]; then
         return
     fi

@@ -71,6 +71,16 @@ pub(crate) struct Installed {
     pub(crate) policies: BTreeSet<(IpNet, IpNet, u8)>,
 }
 
+impl Installed {
+    /// Whether packets from one to the other have a policy. For a range there is one for the smallest subnet around it.
+    pub(crate) fn has_policy(&self, from: &IpNet, to: &IpNet, direction: u8) -> bool {
+        let covers = |(policy_from, policy_to, of): &(IpNet, IpNet, u8)| {
+            *of == direction && policy_from.contains(from) && policy_to.contains(to)
+        };
+        self.policies.contains(&(*from, *to, direction)) || self.policies.iter().any(covers)
+    }
+}
+
 /// What the kernel has in the namespace of the calling thread.
 ///
 /// # Errors

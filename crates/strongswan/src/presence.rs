@@ -54,6 +54,26 @@ impl Cut {
         *self == Self::default()
     }
 
+    /// What of `before` concerns none of these child SAs: what takes the place of one that has gone shows whether it is
+    /// better.
+    pub(crate) fn awaited(before: &Self, children: &[ChildSa]) -> Self {
+        let is_gone = |(local, peer): &&(Vec<IpNet>, IpNet)| {
+            !children.iter().any(|child| child.local_subnets == *local && child.peer_subnets.contains(peer))
+        };
+        let nets = before.nets.iter().filter(|(key, _)| is_gone(key));
+        Self {
+            nets: nets.map(|(key, obstacle)| (key.clone(), obstacle.clone())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.nets.extend(other.nets);
+        self.spis.extend(other.spis);
+        self
+    }
+
     /// What of it concerns these child SAs, if it is in one of the others too.
     pub(crate) fn of(&self, children: &[ChildSa], others: [&Self; 2]) -> Self {
         let has = |child: &ChildSa, (local, peer): &(Vec<IpNet>, IpNet)| {
@@ -121,8 +141,8 @@ async fn in_routes(
 ) -> Result<Missing, Error> {
     let lacks = |base: String| Ok(Missing { base: Some(base), ..Missing::default() });
     let name = match device(process) {
-        // It has just ended, or its device cannot be told.
-        None => return Ok(Missing::default()),
+        // It has just ended, or the kernel does not say.
+        None => return Err(failed(namespace, io::ErrorKind::NotFound.into())),
         Some(name) if name.is_empty() => return lacks("its TUN device is gone".to_owned()),
         Some(name) if !name.starts_with(TUN) => {
             return lacks(format!("its TUN device was given the name {name}"));
@@ -167,7 +187,7 @@ async fn in_routes(
     let has_route = |net: &IpNet| {
         routes.iter().map(|found| &found.route).any(|route| {
             route.table == u32::from(leftover::TABLE)
-                && route.destination == *net
+                && route.destination.contains(net)
                 && route.link.as_ref() == Some(&name)
         })
     };
@@ -238,8 +258,8 @@ async fn in_kernel(namespace: &Namespace, children: &[ChildSa]) -> Result<Missin
             let mut pairs =
                 locals.flat_map(|local| child.peer_subnets.iter().map(move |peer| (*local, *peer)));
             pairs.all(|(local, peer)| {
-                found.policies.contains(&(local, peer, leftover::OUT))
-                    && found.policies.contains(&(peer, local, leftover::IN))
+                found.has_policy(&local, &peer, leftover::OUT)
+                    && found.has_policy(&peer, &local, leftover::IN)
             })
         };
         let why = if !spis.iter().all(|spi| found.spis.contains(spi)) {
@@ -256,7 +276,11 @@ async fn in_kernel(namespace: &Namespace, children: &[ChildSa]) -> Result<Missin
 }
 
 fn failed(namespace: &Namespace, source: io::Error) -> Error {
-    Error::System { namespace: namespace.to_string(), operation: "list what IPsec has".to_owned(), source }
+    Error::System {
+        namespace: namespace.to_string(),
+        operation: "find what the IKE daemon has made".to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]

@@ -350,6 +350,7 @@ impl Router {
         for tunnel in self.tunnels.values_mut() {
             tunnel.record.engine(format!("{why}; starting it again"), now);
             tunnel.parting = None;
+            tunnel.forget_cut();
             if tunnel.is_wanted() {
                 tunnel.record.failed(explain::lost(why), now);
             }

@@ -125,6 +125,9 @@ impl Tunnel {
             // What did while it waited is replaced first and ended then.
             self.overlap_until = now + OVERLAP;
         }
+        if wanted(&plan) != wanted(&self.plan) || plan.is_up != self.plan.is_up {
+            self.forget_cut();
+        }
         self.plan = plan;
         self.standing = standing;
         self.parting = None;
@@ -235,6 +238,8 @@ impl Tunnel {
         if due.is_none() || self.outdated_at.is_some() {
             return Vec::new();
         }
+        // While the peer has not confirmed that, it is not asked again at once.
+        self.outdated_at = Some(now + duplicates::UNCONFIRMED);
         let ended = steps.iter().filter_map(|step| match step {
             Step::EndIke(number) => Some(*number),
             Step::DropIke(_) | Step::EndChild(_) | Step::Begin { .. } => None,
@@ -256,14 +261,14 @@ impl Tunnel {
     /// give up the first. What the daemon shows of several IKE SAs is not of one moment, so that a moment has to pass
     /// before one counts as not answered.
     fn vain(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let is_up = |sa: &&&ObservedIke| sa.phase == Phase::Established && self.uses(&sa.connection);
-        let newest = sas.iter().filter(is_up).map(|sa| sa.number).max();
+        let newest = |connection: &str| {
+            let up = sas.iter().filter(|sa| sa.phase == Phase::Established && sa.connection == connection);
+            up.map(|sa| sa.number).max()
+        };
         // A renewal of ours is begun later than what it is to renew.
         let is_open = |sa: &&&ObservedIke| {
-            sa.phase == Phase::Connecting
-                && sa.is_initiator
-                && !sa.is_shared
-                && newest.is_some_and(|newest| sa.number < newest)
+            let is_ours = sa.phase == Phase::Connecting && sa.is_initiator;
+            is_ours && newest(&sa.connection).is_some_and(|newest| sa.number < newest)
         };
         let open: Vec<&&ObservedIke> = sas.iter().filter(is_open).collect();
         if open.is_empty() {
@@ -357,7 +362,8 @@ impl Tunnel {
         let ike = ike.or_else(renewing);
         self.record.observe(ike, children, now);
         let status = self.record.status();
-        if !status.missing.is_empty() && !status.children.is_empty() && now >= self.overlap_until {
+        let is_partial = !status.missing.is_empty() && !status.children.is_empty() && self.cut.is_empty();
+        if is_partial && now >= self.overlap_until {
             self.fall_back(now);
         }
     }

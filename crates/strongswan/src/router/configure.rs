@@ -254,9 +254,7 @@ impl Router {
             let changed: Vec<ConnectionId> =
                 drawn().filter(|tunnel| is_new(tunnel)).map(|tunnel| tunnel.plan.id).collect();
             let is_gone = |name: &String| tunnel_of(name).is_some_and(|id| !self.tunnels.contains_key(&id));
-            if has.is_some_and(|has| has.iter().any(is_gone)) {
-                self.look_at = 0;
-            }
+            let has_gone = has.is_some_and(|has| has.iter().any(is_gone));
             match outcome {
                 Err(ViciError::Refused { why, .. }) => {
                     for id in changed {
@@ -267,6 +265,9 @@ impl Router {
                     continue;
                 }
                 outcome => outcome?,
+            }
+            if has_gone {
+                self.look_at = 0;
             }
             self.secrets.insert(connection.clone());
             self.loaded.insert(connection.clone(), names);

@@ -33,14 +33,20 @@ impl Router {
         if let Some(why) = still.base {
             return self.lose_daemon(&format!("the IKE daemon cannot go on, since {why}")).await;
         }
+        if missing.base.is_some() {
+            // The rest cannot be told without it.
+            self.missing.base = missing.base;
+            self.inspect_at = now + AGAIN;
+            return;
+        }
         let mut is_cut_off = false;
         for (id, tunnel) in &mut self.tunnels {
-            if tunnel.cut_off(&missing.cut, &still.cut, now) || tunnel.is_cut_off() {
+            if tunnel.cut_off(&missing.cut, &still.cut, now) {
                 self.touched.insert(*id);
             }
             is_cut_off |= tunnel.is_cut_off();
         }
-        if missing.base.is_some() || missing.cut != still.cut {
+        if missing.cut != still.cut {
             self.inspect_at = now + AGAIN;
         } else if is_cut_off {
             self.inspect_at = now + SECOND;

@@ -99,6 +99,10 @@ impl Router {
         if reload {
             // What is begun next may be a child that the daemon has not yet.
             self.configure().await?;
+            // What was loaded anew begins from the beginning.
+            steps.retain(|(id, step)| {
+                !matches!(step, Step::Begin { .. }) || id.is_none_or(|id| !self.touched.contains(&id))
+            });
         }
         self.act(steps).await
     }

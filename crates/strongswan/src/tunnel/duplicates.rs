@@ -27,6 +27,9 @@ const LATER: i64 = 2 * SECOND;
 /// changed, and then nothing is lost.
 pub(super) const COURTESY: i64 = SECOND / 4;
 
+/// The pause until the peer is asked once more to end what it has replaced, microseconds.
+pub(super) const UNCONFIRMED: i64 = 5 * SECOND;
+
 /// What the peer has lost, or is about to end.
 pub(super) fn outdated(sas: &[&ObservedIke]) -> Vec<Step> {
     let alive = || sas.iter().filter(|sa| sa.phase == Phase::Established);
@@ -56,7 +59,9 @@ pub(super) fn surplus(sas: &[&ObservedIke], now: i64) -> Vec<Step> {
             continue;
         }
         let is_twin = |other: &&ObservedIke| {
-            !is_outdated(other, sa) && is_same_purpose(sa, other, |child| settled(child, now))
+            sa.installed().next().is_some()
+                && !is_outdated(other, sa)
+                && is_same_purpose(sa, other, |child| settled(child, now))
         };
         if others().any(|other| is_twin(other) && outranks(other, sa)) {
             steps.extend(super::ending(sa));
