@@ -54,17 +54,11 @@ impl Cut {
         *self == Self::default()
     }
 
-    /// What of `before` concerns none of these child SAs: what takes the place of one that has gone shows whether it is
-    /// better.
-    pub(crate) fn awaited(before: &Self, children: &[ChildSa]) -> Self {
-        let is_gone = |(local, peer): &&(Vec<IpNet>, IpNet)| {
-            !children.iter().any(|child| child.local_subnets == *local && child.peer_subnets.contains(peer))
-        };
-        let nets = before.nets.iter().filter(|(key, _)| is_gone(key));
-        Self {
-            nets: nets.map(|(key, obstacle)| (key.clone(), obstacle.clone())).collect(),
-            ..Self::default()
-        }
+    /// What of it concerns none of these child SAs: what takes the place of one that has gone shows whether it is better.
+    pub(crate) fn awaited(mut self, children: &[ChildSa]) -> Self {
+        self.nets.retain(|net, _| !children.iter().any(|child| covers(child, net)));
+        self.spis.clear();
+        self
     }
 
     /// Both.
@@ -76,13 +70,10 @@ impl Cut {
 
     /// What of it concerns these child SAs, if it is in one of the others too.
     pub(crate) fn of(&self, children: &[ChildSa], others: [&Self; 2]) -> Self {
-        let has = |child: &ChildSa, (local, peer): &(Vec<IpNet>, IpNet)| {
-            child.local_subnets == *local && child.peer_subnets.contains(peer)
-        };
         let mut own = self.clone();
         own.nets.retain(|net, _| {
             let is_known = others.iter().any(|other| other.nets.contains_key(net));
-            is_known && children.iter().any(|child| has(child, net))
+            is_known && children.iter().any(|child| covers(child, net))
         });
         own.spis.retain(|spi, _| {
             let is_known = others.iter().any(|other| other.spis.contains_key(spi));
@@ -113,6 +104,10 @@ impl Cut {
     pub(crate) fn first(&self) -> Option<&Obstacle> {
         self.nets.values().chain(self.spis.values()).next()
     }
+}
+
+fn covers(child: &ChildSa, (local, peer): &(Vec<IpNet>, IpNet)) -> bool {
+    child.local_subnets == *local && child.peer_subnets.contains(peer)
 }
 
 /// Looks for what a daemon has made for these child SAs. `peers` are the addresses that IKE is spoken with.

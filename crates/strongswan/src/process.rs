@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -99,7 +99,7 @@ pub(crate) struct Activity {
 impl Activity {
     /// Of the process of this number; none when there is none.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        let (_, ticks) = stat(&PathBuf::from(format!("/proc/{pid}")))?;
+        let (_, ticks) = stat(Path::new(&format!("/proc/{pid}")))?;
         let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
         let mut states = threads.filter_map(|thread| Some(stat(&thread.path())?.0));
         Some(Self { ticks, is_ready: states.any(|state| matches!(state, 'R' | 'D')) })

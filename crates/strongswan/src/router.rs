@@ -251,7 +251,7 @@ impl Router {
         }
         if self.daemon.is_some() && self.ask_at.is_none_or(|at| now >= at) {
             match self.attend().await {
-                Ok(()) => self.is_heard(),
+                Ok(()) => self.unheard_since = None,
                 Err(error) => self.doubt_daemon(&error).await,
             }
         }
@@ -290,14 +290,6 @@ impl Router {
             self.heard_at = now();
         }
         Ok(())
-    }
-
-    /// The daemon answers, perhaps again.
-    fn is_heard(&mut self) {
-        if self.unheard_since.take().is_some() {
-            let now = now();
-            self.tunnels.values_mut().for_each(|tunnel| tunnel.record.mended(now));
-        }
     }
 
     /// The daemon did not answer. While its process lives, the kernel goes on with its tunnels, and it is asked again for

@@ -71,7 +71,7 @@ fn what_is_missing_only_once_may_be_about_to_change() {
 #[test]
 fn what_was_cut_off_is_remembered_while_nothing_is_there_in_its_place() {
     let before = cut(&["10.2.0.0/24", "10.3.0.0/24"], &["a"]);
-    assert_eq!(Cut::awaited(&before, &[child("b", &["10.3.0.0/24"])]), cut(&["10.2.0.0/24"], &[]));
+    assert_eq!(before.clone().awaited(&[child("b", &["10.3.0.0/24"])]), cut(&["10.2.0.0/24"], &[]));
     assert_eq!(cut(&["10.2.0.0/24"], &[]).and(cut(&["10.3.0.0/24"], &["a"])), before);
 }
 

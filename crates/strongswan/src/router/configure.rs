@@ -117,7 +117,8 @@ impl Router {
         self.secrets = secrets(&mut daemon.session).await?;
         self.births = Births::default();
         self.look_at = 0;
-        self.is_heard();
+        let now = now();
+        self.tunnels.values_mut().for_each(|tunnel| tunnel.record.mended(now));
         self.configure().await
     }
 

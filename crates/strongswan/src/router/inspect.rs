@@ -1,7 +1,7 @@
 //! Whether tunnels that the daemon counts as up have what they need around them.
 //!
 //! What the daemon makes at its start alone comes again when it is started again. A tunnel that packets do not get to is
-//! shown as down, and negotiated anew: with that the daemon makes its part of it again.
+//! shown as down, and negotiated anew if the daemon's part of it is gone: with that it makes it again.
 
 use super::Router;
 use crate::clock::{SECOND, now};

@@ -26,7 +26,7 @@ impl Tunnel {
             self.record.failed(explain::cut_off(obstacle, begins), now);
         }
         let has_some = !present.is_empty();
-        let cut = present.and(Cut::awaited(&self.cut, &self.installed));
+        let cut = present.and(self.cut.clone().awaited(&self.installed));
         if cut == self.cut {
             return has_some;
         }
