@@ -1,3 +1,7 @@
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
 use super::*;
 
 #[test]
@@ -18,10 +22,28 @@ fn memory_is_read_in_kib() {
 }
 
 #[test]
-fn this_very_process_has_memory_and_a_child_counts_for_its_family() {
-    let own = std::process::id();
-    let memory = memory(own).unwrap();
+fn this_very_process_has_memory_and_there_is_none_of_the_highest_id() {
+    let memory = memory(std::process::id()).unwrap();
     assert!(memory.now > 0 && memory.highest >= memory.now);
-    assert!(cpu_time_of_family(own).unwrap() >= cpu_time(own).unwrap());
     assert!(cpu_time(u32::MAX).is_err());
+}
+
+#[test]
+fn a_living_child_and_one_that_has_ended_count_for_their_family() {
+    let own = std::process::id();
+    let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    let busy = || cpu_time(child.id()).unwrap() > Duration::ZERO;
+    let begun = Instant::now();
+    while !busy() && begun.elapsed() < Duration::from_secs(30) {
+        thread::sleep(TICK);
+    }
+    // Times only grow, so what is read first is the lower bound of what is read later.
+    let (parents, childs) = (cpu_time(own).unwrap(), cpu_time(child.id()).unwrap());
+    let living = cpu_time_of_family(own).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(childs > Duration::ZERO);
+    assert!(living >= parents + childs);
+    assert!(cpu_time_of_family(own).unwrap() >= living);
+    assert!(cpu_time_with_ended(own).unwrap() >= parents + childs);
 }
