@@ -80,6 +80,14 @@ pub(crate) fn unreachable(peer: IpAddr, sent: u32) -> Reason {
         .with("heard", 0)
 }
 
+/// A peer with which there is an IKE SA answers nothing of what should give it something to carry.
+pub(crate) fn stuck(peer: Option<IpAddr>) -> Reason {
+    let at = peer.map_or_else(|| "The peer".to_owned(), |peer| format!("The peer {peer}"));
+    let message =
+        format!("{at} does not answer in the IKE SA that was established with it. It is begun anew.");
+    Reason::new(Code::PeerLost, message)
+}
+
 /// A host name has no address that we could use.
 pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
     Reason::new(Code::PeerNotResolved, format!("The peer's host name {host} has no usable address: {why}"))

@@ -78,6 +78,8 @@ pub(crate) struct Tunnel {
     pub(crate) is_left_to_peer: bool,
     /// The daemon's numbers of IKE SAs whose peer does not answer, and when it counts as dead for each.
     pub(crate) dead_at: BTreeMap<u32, i64>,
+    /// The daemon's number of an IKE SA in which the peer does not answer, while the tunnel is not up.
+    pub(crate) stuck: Option<u32>,
     /// When the daemon last said that it had to send something again.
     pub(crate) sent_again_at: i64,
     /// The peer has deleted something; what it was shows until this time.
@@ -108,6 +110,7 @@ impl Tunnel {
             leaving: BTreeMap::new(),
             is_left_to_peer: false,
             dead_at: BTreeMap::new(),
+            stuck: None,
             sent_again_at: 0,
             parting: None,
             resolve_at: None,
@@ -177,6 +180,7 @@ impl Tunnel {
         let mut first = self.left(sas, now);
         first.extend(self.mend(sas, now));
         first.extend(self.vain(sas, now));
+        first.extend(self.useless(sas, now));
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
             self.overtaken = None;
             self.outdated_at = None;
@@ -283,6 +287,21 @@ impl Tunnel {
         let is_vain = |sa: &&&&ObservedIke| known.contains(&sa.number) && sa.can_be_ended();
         let steps = open.iter().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect();
         self.overtaken = None;
+        steps
+    }
+
+    /// What nothing can be negotiated in, as the peer does not answer, and carries nothing is not worth to wait for until
+    /// it counts as dead. Two IKEv1 ends whose quick modes cross may each wait for the other one like that.
+    fn useless(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
+        let Some(stuck) = self.stuck.take() else { return Vec::new() };
+        let is_useless = |sa: &&&ObservedIke| {
+            let carries_nothing = sa.installed().next().is_none() && !sa.carries_others;
+            sa.number == stuck && sa.phase == Phase::Established && !sa.tasks.is_empty() && carries_nothing
+        };
+        let steps: Vec<Step> = sas.iter().filter(is_useless).map(|sa| Step::DropIke(sa.number)).collect();
+        if !steps.is_empty() {
+            self.backoff.reset(now + self.hesitation());
+        }
         steps
     }
 

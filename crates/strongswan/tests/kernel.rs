@@ -5,9 +5,10 @@
 mod lab;
 
 use karez_engine::{
-    Code, Datapath, Engine as _, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, TunnelPlan, TunnelState,
-    TunnelStatus,
+    Code, Datapath, Engine as _, IkeMode, IkeVersion, Initiator, IpsecMode, IpsecProtocol, TunnelPlan,
+    TunnelState, TunnelStatus,
 };
+use karez_net::{Events, Namespace};
 use lab::{Lab, ip, said_by_ip, tunnel};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -101,8 +102,11 @@ async fn what_somebody_flushes_in_the_kernel_is_told_and_negotiated_anew() {
     a.wait_up(plans[0].id).await;
     b.wait_up(plans[1].id).await;
     let processes = lab::processes_in(&a.namespace);
+    let mut events = Events::open(&Namespace::open(&a.namespace).unwrap()).await.unwrap();
     for (what, why) in [("state", "security associations are gone"), ("policy", "policies are gone")] {
         ip(&["-n", &a.namespace, "xfrm", what, "flush"]);
+        // Whoever listens tells the engine to look now.
+        while !events.next().await.unwrap().ipsec {}
         let status = a.wait_code(plans[0].id, TunnelState::Down, Code::LocalError).await;
         assert!(status.reason.unwrap().message.contains(why), "after the flush of each {what}");
         a.wait_up(plans[0].id).await;
@@ -121,9 +125,11 @@ fn kernel(namespace: &str) -> String {
 async fn up(plan: impl Fn(&str) -> TunnelPlan) -> (Lab, TunnelStatus) {
     let lab = Lab::new();
     let (mut a, mut b) = (lab.site_with("a", Datapath::Kernel), lab.site_with("b", Datapath::Kernel));
-    let plans = [plan("a"), plan("b")];
-    a.apply(&plans[..1]).await;
+    let mut plans = [plan("a"), plan("b")];
+    // Of two IKE SAs that both ends have begun one would end.
+    plans[1].initiator = Initiator::ResponseOnly;
     b.apply(&plans[1..]).await;
+    a.apply(&plans[..1]).await;
     b.wait_up(plans[1].id).await;
     let status = a.wait_up(plans[0].id).await;
     (lab, status)

@@ -5,8 +5,8 @@
 mod lab;
 
 use karez_engine::{EventKind, IkeMode, IkeVersion, TunnelState};
-use lab::{Lab, processes_in, received, tunnel};
-use std::process::{Command, Stdio};
+use lab::{Lab, processes_in, tunnel};
+use std::process::Command;
 
 /// Seconds; `model` bounds it.
 const LIFETIME: u32 = 60;
@@ -37,10 +37,8 @@ async fn outlive(version: IkeVersion) {
     b.wait_up(plans[1].id).await;
     a.events.clear();
     b.events.clear();
-    let mut ping = lab.ping_command("a", "10.1.0.1", "10.2.0.1", PINGS);
-    let ping = tokio::task::spawn_blocking(move || ping.args(["-i", "0.05"]).stderr(Stdio::null()).output());
-    let said = ping.await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let ping = lab.begin_ping_each("0.05", "a", "10.1.0.1", "10.2.0.1", PINGS);
+    let received = tokio::task::spawn_blocking(move || ping.received()).await.unwrap();
     for (site, plan) in [(&mut a, &plans[0]), (&mut b, &plans[1])] {
         let status = site.status(plan.id);
         assert_eq!(status.state, TunnelState::Up, "{}", site.story());
@@ -53,7 +51,7 @@ async fn outlive(version: IkeVersion) {
     assert_ne!(before.ike.unwrap().initiator_spi, renewed.initiator_spi, "{}", a.story());
     assert_ne!(before.children[0].spi_in, after.children[0].spi_in, "{}", a.story());
     // A busy machine may keep one back.
-    assert!(received(&said) >= PINGS - 1, "{said}\n{}\n{}", a.story(), b.story());
+    assert!(received >= PINGS - 1, "{received}\n{}\n{}", a.story(), b.story());
 
     // What was renewed is known again when the peer has lost it.
     let old = renewed.initiator_spi.clone();

@@ -58,7 +58,8 @@ impl Ends {
 }
 
 fn told(site: &Site, id: ConnectionId) -> Vec<String> {
-    let own = site.events.iter().filter(|(of, _)| *of == id);
+    // A slow answer is nobody's fault.
+    let own = site.events.iter().filter(|(of, event)| *of == id && event.kind != EventKind::Retransmit);
     own.map(|(_, event)| format!("{:?}: {}", event.kind, event.message)).collect()
 }
 

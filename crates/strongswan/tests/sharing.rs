@@ -5,8 +5,8 @@
 mod lab;
 
 use karez_engine::{EventKind, IkeMode, IkeVersion, Initiator, TunnelPlan, TunnelState, TunnelStatus};
-use lab::{BOUND, Lab, Site, processes_in, received, tunnel};
-use std::process::{Command, Stdio};
+use lab::{BOUND, Lab, Site, processes_in, tunnel};
+use std::process::Command;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -46,15 +46,13 @@ impl Pair {
     /// Applies these plans beside the untouched one at `a`, and waits until the touched one is as wanted there.
     async fn at_a(&mut self, plans: &[TunnelPlan], wanted: impl Fn(&TunnelStatus) -> bool) {
         let before = self.a.status(self.beside[0].id);
-        let mut ping = self.lab.ping_command("a", "10.1.1.1", "10.2.1.1", PINGS);
-        let ping = ping.stdout(Stdio::piped()).spawn().unwrap();
+        let ping = self.lab.begin_ping("a", "10.1.1.1", "10.2.1.1", PINGS);
         let all: Vec<TunnelPlan> = plans.iter().chain([&self.beside[0]]).cloned().collect();
         self.a.apply(&all).await;
         if let Some(plan) = plans.first() {
             self.a.wait(plan.id, "as wanted", wanted).await;
         }
-        let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-        assert_eq!(received(&text), PINGS, "{text}");
+        assert_eq!(ping.received(), PINGS);
         let after = self.a.status(self.beside[0].id);
         assert_eq!(ike(&after), ike(&before), "{}", self.a.story());
         assert_eq!(after.children[0].spi_in, before.children[0].spi_in);
@@ -126,10 +124,8 @@ async fn after_the_daemon_of_one_end_has_died_both_come_back_once() {
         }
         (pair.a.events, pair.b.events) = (Vec::new(), Vec::new());
         // Longer than until SAs that are there twice are cleared up.
-        let mut ping = pair.lab.ping_command("a", "10.1.1.1", "10.2.1.1", 600);
-        let ping = ping.stdout(Stdio::piped()).spawn().unwrap();
-        let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-        assert_eq!(received(&text), 600, "{text}");
+        let ping = pair.lab.begin_ping("a", "10.1.1.1", "10.2.1.1", 600);
+        assert_eq!(ping.received(), 600);
         for (end, site) in [(0, &mut pair.a), (1, &mut pair.b)] {
             for id in [pair.touched[end].id, pair.beside[end].id] {
                 assert_eq!(site.status(id).state, TunnelState::Up);
@@ -150,27 +146,23 @@ async fn dead_peer_detection_of_one_that_waits_for_its_peer_changes_and_both_sta
     a.apply(std::slice::from_ref(&of_a)).await;
     a.wait_up(of_a.id).await;
     let before = b.wait_up(of_b.id).await;
-    let mut ping = lab.ping_command("a", "10.1.0.1", "10.2.0.1", PINGS);
-    let ping = ping.stdout(Stdio::piped()).spawn().unwrap();
+    let ping = lab.begin_ping("a", "10.1.0.1", "10.2.0.1", PINGS);
     (of_b.dpd.interval, of_b.dpd.timeout) = (5, 60);
     b.apply(std::slice::from_ref(&of_b)).await;
     // Also an agent that has only begun leaves it.
     b.restart();
     b.apply(std::slice::from_ref(&of_b)).await;
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    assert_eq!(received(&text), PINGS, "{text}");
+    assert_eq!(ping.received(), PINGS);
     let after = b.wait_up(of_b.id).await;
     assert_eq!(ike(&after), ike(&before));
     assert_eq!(after.children[0].spi_in, before.children[0].spi_in);
     // When it is for us to begin, it is negotiated anew with the new times, before the old one ends.
-    let mut ping = lab.ping_command("a", "10.1.0.1", "10.2.0.1", PINGS);
-    let ping = ping.stdout(Stdio::piped()).spawn().unwrap();
+    let ping = lab.begin_ping("a", "10.1.0.1", "10.2.0.1", PINGS);
     of_b.initiator = Initiator::BiDirectional;
     b.apply(std::slice::from_ref(&of_b)).await;
     let old = ike(&before);
     b.wait(of_b.id, "another IKE SA alone", |status| ike(status) != old && status.children.len() == 1).await;
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    assert!(received(&text) > PINGS - 5, "{text}");
+    assert!(ping.received() > PINGS - 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

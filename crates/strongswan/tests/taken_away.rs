@@ -6,7 +6,7 @@
 mod lab;
 
 use karez_engine::{Code, EventKind, IkeVersion, Initiator, TunnelPlan, TunnelState};
-use lab::{BOUND, Lab, Site, ip, pair, processes_in, tunnel};
+use lab::{BOUND, Lab, Site, ip, pair_with, processes_in, tunnel};
 use std::time::Duration;
 
 struct Pair {
@@ -19,7 +19,7 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let lab = Lab::new();
-        let (a, b, of_a, _) = pair(&lab).await;
+        let (a, b, of_a, _) = pair_with(&lab, Initiator::ResponseOnly).await;
         let pair = Self { lab, a, _b: b, of_a };
         assert_eq!(pair.received(3), 3);
         pair
@@ -29,10 +29,19 @@ impl Pair {
         self.lab.ping("a", "10.1.0.1", "10.2.0.1", count)
     }
 
-    /// Changes the namespace at `a`; the agent, which hears of it, says the plan again.
-    async fn change(&self, arguments: &str) {
+    /// Changes the namespace at `a`.
+    fn ip(&self, arguments: &str) {
         ip(&[&["-n", &self.a.namespace], arguments.split(' ').collect::<Vec<_>>().as_slice()].concat());
+    }
+
+    /// The agent, which hears of changes, says the plan again.
+    async fn apply(&self) {
         self.a.apply(std::slice::from_ref(&self.of_a)).await;
+    }
+
+    async fn change(&self, arguments: &str) {
+        self.ip(arguments);
+        self.apply().await;
     }
 
     async fn passes_again(&self, after: &str) {
@@ -53,8 +62,9 @@ async fn a_daemon_without_its_device_or_its_rule_is_started_again() {
     let changes = ["link del ipsec0", "link set ipsec0 down", "rule del pref 220"];
     for change in changes {
         let before = processes_in(&pair.a.namespace);
-        pair.change(change).await;
+        pair.ip(change);
         assert_eq!(pair.received(1), 0, "after {change}");
+        pair.apply().await;
         pair.a.wait_code(pair.of_a.id, TunnelState::Down, Code::LocalError).await;
         pair.a.wait_up(pair.of_a.id).await;
         pair.passes_again(change).await;

@@ -182,6 +182,31 @@ async fn a_dead_peer_is_noticed_in_the_time_that_the_plan_says_and_comes_back_by
 }
 
 #[tokio::test]
+async fn an_ike_sa_that_carries_nothing_is_not_waited_for_until_its_peer_counts_as_dead() {
+    for version in [V1, V2] {
+        let lab = Lab::new();
+        let (mut a, b) = (lab.site("a"), lab.site("b"));
+        let (right, mut of_b) = (tunnel("a", version), tunnel("b", version));
+        of_b.initiator = Initiator::ResponseOnly;
+        let mut wrong = right.clone();
+        wrong.peer_subnets = vec!["10.9.0.0/24".parse().unwrap()];
+        b.apply(std::slice::from_ref(&of_b)).await;
+        a.apply(std::slice::from_ref(&wrong)).await;
+        let status = a.wait_code(wrong.id, TunnelState::Down, Code::SelectorMismatch).await;
+        assert!(status.ike.is_some(), "{status:?}");
+        lab.wire(false);
+        a.apply(std::slice::from_ref(&right)).await;
+        // Dead peer detection would take two minutes.
+        let status = a.wait_code(right.id, TunnelState::Down, Code::PeerLost).await;
+        assert!(status.reason.unwrap().message.contains("begun anew"));
+        a.wait(right.id, "that IKE SA to end", |status| status.ike.is_none()).await;
+        lab.wire(true);
+        a.wait_up(right.id).await;
+        assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+    }
+}
+
+#[tokio::test]
 async fn transport_mode_needs_the_kernel_and_says_so() {
     let lab = Lab::new();
     let mut a = lab.site("a");
@@ -196,15 +221,17 @@ async fn transport_mode_needs_the_kernel_and_says_so() {
 async fn two_tunnels_between_the_same_ends_share_an_ike_sa_and_can_be_ended_one_by_one() {
     let lab = Lab::new();
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
-    let first = [tunnel("a", V2), tunnel("b", V2)];
+    let mut first = [tunnel("a", V2), tunnel("b", V2)];
     let mut second = [tunnel("a", V2), tunnel("b", V2)];
+    // Of two IKE SAs that both ends have begun one would end.
+    (first[1].initiator, second[1].initiator) = (Initiator::ResponseOnly, Initiator::ResponseOnly);
     for (own, plan) in second.iter_mut().enumerate() {
         let nets = ["10.1.1.0/24", "10.2.1.0/24"];
         (plan.local_subnets, plan.peer_subnets) =
             (vec![nets[own].parse().unwrap()], vec![nets[1 - own].parse().unwrap()]);
     }
-    a.apply(&[first[0].clone(), second[0].clone()]).await;
     b.apply(&[first[1].clone(), second[1].clone()]).await;
+    a.apply(&[first[0].clone(), second[0].clone()]).await;
     let one = a.wait_up(first[0].id).await;
     let other = a.wait_up(second[0].id).await;
     assert_eq!(one.ike.unwrap().initiator_spi, other.ike.unwrap().initiator_spi);

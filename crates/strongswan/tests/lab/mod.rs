@@ -4,11 +4,13 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
+pub mod ping;
 pub mod plan;
 pub mod site;
 
+pub use ping::Ping;
 pub use plan::{tunnel, tunnel_v6};
-pub use site::{Site, pair};
+pub use site::{Site, pair, pair_with};
 
 use karez_engine::{Datapath, RouterId};
 use std::fs;
@@ -81,16 +83,17 @@ impl Lab {
 
     /// Pings through a tunnel; how many of `count` came back.
     pub fn ping(&self, end: &str, from: &str, to: &str, count: u32) -> u32 {
-        let output = self.ping_command(end, from, to, count).output().unwrap();
-        received(&String::from_utf8_lossy(&output.stdout))
+        self.begin_ping(end, from, to, count).received()
     }
 
-    pub fn ping_command(&self, end: &str, from: &str, to: &str, count: u32) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace(end), "ping", "-q", "-n", "-i", "0.01", "-W", "1"]);
-        command.args(["-c", &count.to_string(), "-I", from, to]);
-        command.stdin(Stdio::null());
-        command
+    /// Begins to ping, a hundred times in a second at most.
+    pub fn begin_ping(&self, end: &str, from: &str, to: &str, count: u32) -> Ping {
+        self.begin_ping_each("0.01", end, from, to, count)
+    }
+
+    /// The same with another pause, in seconds.
+    pub fn begin_ping_each(&self, pause: &str, end: &str, from: &str, to: &str, count: u32) -> Ping {
+        Ping::begin(&self.namespace(end), pause, [from, to], count)
     }
 }
 
@@ -131,12 +134,6 @@ fn processes_of(namespace: (u64, u64)) -> Vec<i32> {
     };
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_inside).collect()
-}
-
-pub fn received(ping: &str) -> u32 {
-    let field =
-        ping.split(',').find(|part| part.contains("received")).unwrap_or_else(|| panic!("no ping: {ping}"));
-    field.trim().split(' ').next().unwrap().parse().unwrap()
 }
 
 pub fn ip(arguments: &[&str]) {

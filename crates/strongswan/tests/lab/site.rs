@@ -2,8 +2,8 @@
 
 use super::{BOUND, Lab, tunnel};
 use karez_engine::{
-    Code, ConnectionId, Datapath, Engine, Event, IkeVersion, Place, RouterId, TunnelPlan, TunnelReport,
-    TunnelState, TunnelStatus,
+    Code, ConnectionId, Datapath, Engine, Event, IkeVersion, Initiator, Place, RouterId, TunnelPlan,
+    TunnelReport, TunnelState, TunnelStatus,
 };
 use karez_strongswan::{Options, Strongswan};
 use std::collections::BTreeMap;
@@ -117,12 +117,18 @@ impl Site {
     }
 }
 
-/// Both ends with a tunnel between them, up.
+/// Both ends with a tunnel between them, up, which both begin.
 pub async fn pair(lab: &Lab) -> (Site, Site, TunnelPlan, TunnelPlan) {
+    pair_with(lab, Initiator::BiDirectional).await
+}
+
+/// The same where `b` begins or not. Of two IKE SAs that both have begun one ends after seconds.
+pub async fn pair_with(lab: &Lab, at_b: Initiator) -> (Site, Site, TunnelPlan, TunnelPlan) {
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
-    let (of_a, of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
-    a.apply(std::slice::from_ref(&of_a)).await;
+    let (of_a, mut of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));
+    of_b.initiator = at_b;
     b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
     a.wait_up(of_a.id).await;
     b.wait_up(of_b.id).await;
     (a, b, of_a, of_b)
