@@ -5,7 +5,8 @@ use std::io;
 use nix::errno::Errno;
 
 pub(crate) use Errno::{
-    EACCES, EADDRNOTAVAIL, EEXIST, EHOSTUNREACH, EINVAL, ENETUNREACH, ENOBUFS, ENODEV, ENOENT, ESRCH,
+    EACCES, EADDRNOTAVAIL, EEXIST, EHOSTUNREACH, EINVAL, ENETUNREACH, ENOBUFS, ENODEV, ENOENT,
+    EPROTONOSUPPORT, ESRCH,
 };
 
 pub(crate) fn is(error: &io::Error, errno: Errno) -> bool {

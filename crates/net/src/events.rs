@@ -3,17 +3,19 @@
 //! It says that, and roughly what, never how: whoever is woken looks at what is there. Many changes in a row are one
 //! word, so a listener that is slow costs no memory and misses nothing.
 
+use std::future::pending;
 use std::io;
 
 use rtnetlink::MulticastGroup;
-use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, TokioSocket, protocols::NETLINK_ROUTE};
+use rtnetlink::sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
+use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::nfnetlink::received;
 use crate::{Error, Namespace, errno};
 
-/// What is listened to. Of forwarding and its like the kernel tells as "netconf".
+/// What is listened to of links, addresses and routing. Of forwarding and its like the kernel tells as "netconf".
 const GROUPS: [MulticastGroup; 9] = [
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,
@@ -32,6 +34,11 @@ const ADDRESS: [u16; 2] = [20, 21];
 const ROUTE: [u16; 2] = [24, 25];
 const RULE: [u16; 2] = [32, 33];
 const NETCONF: [u16; 2] = [80, 81];
+
+/// `XFRMNLGRP_SA` and `XFRMNLGRP_POLICY` in `linux/xfrm.h`, and what is said there that an IKE daemon does not do all
+/// the time: `XFRM_MSG_DELPOLICY`, `XFRM_MSG_FLUSHSA`, `XFRM_MSG_FLUSHPOLICY`.
+const IPSEC_GROUPS: [u32; 2] = [3, 4];
+const IPSEC: [u16; 3] = [0x14, 0x1c, 0x1d];
 
 /// The most octets that the kernel tells at once.
 const DATAGRAM: usize = 1 << 16;
@@ -56,6 +63,9 @@ pub struct Changed {
     pub routes: bool,
     /// Forwarding, or another setting of the IP protocols, was switched.
     pub settings: bool,
+    /// The kernel's IPsec policies or all its security associations went. One association that goes is not told: an IKE
+    /// daemon ends them all the time.
+    pub ipsec: bool,
 }
 
 /// How often each was heard of.
@@ -65,6 +75,7 @@ struct Changes {
     addresses: u64,
     routes: u64,
     settings: u64,
+    ipsec: u64,
 }
 
 impl Events {
@@ -77,11 +88,18 @@ impl Events {
         let runtime = tokio::runtime::Handle::current();
         let opened = namespace.run_async(move || {
             let _runtime = runtime.enter();
-            subscribe()
+            Ok::<_, io::Error>((subscribe()?, subscribe_ipsec()?))
         });
-        let socket = opened.await?.map_err(|source| Error::system(namespace, "listen to netlink", source))?;
+        let (socket, ipsec) =
+            opened.await?.map_err(|source| Error::system(namespace, "listen to netlink", source))?;
         let (sender, changes) = watch::channel(Changes::default());
-        let task = tokio::spawn(listen(socket, sender)).abort_handle();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = listen(&socket, &sender, Changes::count) => {}
+                () = listen_ipsec(ipsec.as_ref(), &sender) => {}
+            }
+        });
+        let task = task.abort_handle();
         Ok(Self { changes, seen: Changes::default(), task })
     }
 
@@ -97,6 +115,7 @@ impl Events {
             addresses: now.addresses != before.addresses,
             routes: now.routes != before.routes,
             settings: now.settings != before.settings,
+            ipsec: now.ipsec != before.ipsec,
         })
     }
 }
@@ -120,14 +139,37 @@ fn subscribe() -> io::Result<TokioSocket> {
     Ok(socket)
 }
 
-async fn listen(socket: TokioSocket, sender: watch::Sender<Changes>) {
+/// None when the kernel has no IPsec.
+fn subscribe_ipsec() -> io::Result<Option<TokioSocket>> {
+    let mut socket = match TokioSocket::new(NETLINK_XFRM) {
+        Err(error) if errno::is(&error, errno::EPROTONOSUPPORT) => return Ok(None),
+        socket => socket?,
+    };
+    socket.socket_mut().bind_auto()?;
+    for group in IPSEC_GROUPS {
+        socket.socket_mut().add_membership(group)?;
+    }
+    Ok(Some(socket))
+}
+
+async fn listen_ipsec(socket: Option<&TokioSocket>, sender: &watch::Sender<Changes>) {
+    match socket {
+        Some(socket) => listen(socket, sender, Changes::count_ipsec).await,
+        None => pending().await,
+    }
+}
+
+/// Counts what this socket tells, until it tells no more.
+async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn(&mut Changes, u16) -> bool) {
     let mut datagram = Vec::with_capacity(DATAGRAM);
     loop {
         datagram.clear();
         match socket.recv(&mut datagram).await {
-            Ok(()) => sender.send_modify(|changes| {
-                received(&datagram).for_each(|message| changes.count(message.kind));
-            }),
+            Ok(()) => {
+                sender.send_if_modified(|changes| {
+                    received(&datagram).fold(false, |any, message| count(changes, message.kind) || any)
+                });
+            }
             // More was said than the socket could hold: anything may have changed.
             Err(error) if errno::is(&error, errno::ENOBUFS) => sender.send_modify(Changes::count_all),
             Err(error) => {
@@ -139,7 +181,8 @@ async fn listen(socket: TokioSocket, sender: watch::Sender<Changes>) {
 }
 
 impl Changes {
-    fn count(&mut self, kind: u16) {
+    /// Counts a message of routing's. All of them matter.
+    fn count(&mut self, kind: u16) -> bool {
         match kind {
             _ if LINK.contains(&kind) => self.links += 1,
             _ if ADDRESS.contains(&kind) => self.addresses += 1,
@@ -147,6 +190,14 @@ impl Changes {
             _ if NETCONF.contains(&kind) => self.settings += 1,
             _ => self.count_all(),
         }
+        true
+    }
+
+    /// Counts a message of IPsec's, if it matters.
+    fn count_ipsec(&mut self, kind: u16) -> bool {
+        let matters = IPSEC.contains(&kind);
+        self.ipsec += u64::from(matters);
+        matters
     }
 
     fn count_all(&mut self) {
@@ -154,5 +205,6 @@ impl Changes {
         self.addresses += 1;
         self.routes += 1;
         self.settings += 1;
+        self.ipsec += 1;
     }
 }
