@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Largest body in bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 
+/// A client that has sent nothing for so long has ended what it sends, or waits for the answer.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// A request whose body has been read.
 pub(crate) struct Request {
     pub method: Method,
@@ -143,13 +146,13 @@ pub(crate) async fn read_body(mut body: Body, patience: Duration) -> Result<byte
         || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {MAX_BODY} bytes"));
     // What the client announces need not be kept.
     if body.size_hint().lower() > MAX_BODY as u64 {
-        hear_out(body).await;
+        hear_out(body, patience).await;
         return Err(too_large());
     }
     match tokio::time::timeout(patience, Limited::new(&mut body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            hear_out(body).await;
+            hear_out(body, patience).await;
             Err(too_large())
         }
         Ok(Err(_)) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
@@ -160,16 +163,19 @@ pub(crate) async fn read_body(mut body: Body, patience: Duration) -> Result<byte
     }
 }
 
-/// Reads on for a while and throws away: a client that is cut off in the middle of sending seldom
-/// looks at the answer.
-async fn hear_out(mut body: Body) {
+/// Reads on and throws away until the client has sent all, pauses, or has had time and room enough: one that is cut
+/// off in the middle of sending seldom looks at the answer.
+async fn hear_out(mut body: Body, patience: Duration) {
     let mut left = 8 * MAX_BODY;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(Duration::from_millis(500), body.frame()).await {
-        match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
-            Some(rest) => left = rest,
-            None => return,
+    let rest = async {
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(PAUSE, body.frame()).await {
+            match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
         }
-    }
+    };
+    drop(tokio::time::timeout(patience, rest).await);
 }
 
 /// Links lead to where the client found us. What a proxy says about that counts only when the
