@@ -52,6 +52,11 @@ def five(binding, kind, chain, name):
         binding.delete(each["id"])
 
 
+def steady(shown):
+    """An object without what Karez may say of it at any moment: that no node runs its router."""
+    return {key: value for key, value in shown.items() if key not in ("status_reason", "status_detail")}
+
+
 @every_kind
 def test_an_object_is_created_shown_updated_and_deleted(binding, kind, chain, tenant, name):
     body = chain.body(kind, name)
@@ -59,10 +64,10 @@ def test_an_object_is_created_shown_updated_and_deleted(binding, kind, chain, te
     whole = {key: value for key, value in body.items() if key not in ("lifetime", "dpd")}
     expect(made, {**whole, "project_id": tenant.project_id, "tenant_id": tenant.project_id})
     assert uuid.UUID(made["id"]).version == 4
-    assert binding.show(made["id"]) == made
+    assert steady(binding.show(made["id"])) == steady(made)
     changed = binding.update(made["id"], chain.change(kind))
-    assert changed == made | chain.change(kind)
-    assert binding.show(made["id"]) == changed
+    assert steady(changed) == steady(made | chain.change(kind))
+    assert steady(binding.show(made["id"])) == steady(changed)
     binding.delete(made["id"])
     with pytest.raises(exceptions.NotFound):
         binding.show(made["id"])
@@ -75,7 +80,7 @@ def test_an_object_is_created_shown_updated_and_deleted(binding, kind, chain, te
 @every_kind
 def test_a_list_is_filtered_sorted_and_reduced_to_fields(binding, kind, five):
     names = [each["name"] for each in five]
-    assert binding.list(name=names[2]) == [five[2]]
+    assert [steady(each) for each in binding.list(name=names[2])] == [steady(five[2])]
     assert {each["id"] for each in binding.list(name=names[:2])} == {each["id"] for each in five[:2]}
     assert binding.list(id=five[1]["id"], fields=["name"]) == [{"name": names[1]}]
     assert binding.list(name="no-such-name") == []

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
 /// How long what is already said may take to get through once a session is over.
-const PARTING: Duration = Duration::from_secs(1);
+const PARTING: Duration = Duration::from_secs(3);
 
 /// How a session came to its end.
 pub(crate) enum End {

@@ -126,7 +126,7 @@ async fn a_node_does_not_tell_its_token_to_a_server_of_another_authority() {
 #[tokio::test]
 async fn a_certificate_is_renewed_while_the_session_lasts_and_the_agent_comes_back_with_it() {
     let (authority, tokens) = (authority(), Tokens::default());
-    let lifetimes = Lifetimes { agent: Duration::from_secs(6), ..Lifetimes::default() };
+    let lifetimes = Lifetimes { agent: Duration::from_secs(12), ..Lifetimes::default() };
     let options = ServerOptions { lifetimes, ..ServerOptions::default() };
     let any = "127.0.0.1:0".parse().expect("an address");
     let mut server = Server::start_at(any, &authority, &tokens, options).await;
@@ -150,7 +150,7 @@ async fn a_certificate_is_renewed_while_the_session_lasts_and_the_agent_comes_ba
 #[tokio::test]
 async fn a_node_that_was_removed_gets_no_new_certificate_and_is_told_to_enrol_anew() {
     let (authority, tokens) = (authority(), Tokens::default());
-    let lifetimes = Lifetimes { agent: Duration::from_secs(3), ..Lifetimes::default() };
+    let lifetimes = Lifetimes { agent: Duration::from_secs(8), ..Lifetimes::default() };
     let options = ServerOptions { lifetimes, ..ServerOptions::default() };
     let any = "127.0.0.1:0".parse().expect("an address");
     let mut server = Server::start_at(any, &authority, &tokens, options).await;

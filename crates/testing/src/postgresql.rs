@@ -265,12 +265,14 @@ impl Account {
         }
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let mut keeper = command.spawn().context("cannot start PostgreSQL")?;
-        let url = url(port);
+        // By the socket in its own directory: at the port, somebody else's may answer.
+        let mut own = postgres::Config::new();
+        own.host_path(directory).port(port).user("postgres").dbname("postgres");
         let is_ready = wait::until("PostgreSQL", Duration::from_secs(60), || {
             if keeper.try_wait()?.is_some() {
                 return Ok(Some(false));
             }
-            Ok(postgres::Client::connect(&url, postgres::NoTls).is_ok().then_some(true))
+            Ok(own.connect(postgres::NoTls).is_ok().then_some(true))
         })?;
         Ok(is_ready.then_some(keeper))
     }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// How long anything may take that is bound to happen.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(40);
 
 /// Nothing is looked at without a ring, and no lease ends.
 pub const PATIENT: Options = Options { lease: Duration::from_secs(3600), look: Duration::from_secs(3600) };

@@ -6,7 +6,7 @@ use karez_engine::TunnelState;
 use karez_fabric::{FromAgent, Hello, ToAgent};
 use std::time::Duration;
 
-pub const BRIEF: Options = Options { lease: Duration::from_millis(1500), look: Duration::from_millis(50) };
+pub const BRIEF: Options = Options { lease: Duration::from_secs(6), look: Duration::from_millis(50) };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_heard_stays_alive_beyond_his_first_lease() {

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Nothing that is waited for takes so long.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(40);
 
 /// Waits, but not for ever.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {

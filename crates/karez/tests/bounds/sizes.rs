@@ -96,7 +96,7 @@ fn a_client_that_drips_its_head_is_cut_off() -> anyhow::Result<()> {
     let server = Launch::new(Sqlite).api("head_timeout_seconds = 1").start()?;
     let head = raw::head("GET", "/v2.0/networks", 0);
     let took = drip(&server, head.as_bytes(), &[])?;
-    ensure!(took.1 < Duration::from_secs(5), "it was borne for {:?}", took.1);
+    ensure!(took.1 < Duration::from_secs(15), "it was borne for {:?}", took.1);
     ensure!(matches!(raw::status(&took.0), None | Some(408)), "{}", took.0);
     well(&server)
 }
@@ -107,7 +107,7 @@ fn a_client_that_drips_its_body_is_told_so() -> anyhow::Result<()> {
     let body = json!({"ikepolicy": {"name": "x".repeat(200)}}).to_string();
     let head = raw::head("POST", "/v2.0/vpn/ikepolicies", body.len());
     let (answer, took) = drip(&server, body.as_bytes(), head.as_bytes())?;
-    ensure!(took < Duration::from_secs(5), "it was borne for {took:?}");
+    ensure!(took < Duration::from_secs(15), "it was borne for {took:?}");
     ensure!(raw::status(&answer) == Some(408), "{answer}");
     well(&server)
 }

@@ -62,7 +62,7 @@ impl Tunnel {
             near: near.connect(&far.as_peer(), &key, wish)?,
             far: far.connect(&near.as_peer(), &key, wish)?,
         };
-        tunnel.is_up(UP)?;
+        tunnel.is_settled(UP)?;
         Ok(tunnel)
     }
 
@@ -76,6 +76,19 @@ impl Tunnel {
         let tunnel = Self { near: near.connect(&far.as_peer(), &key, &wish)?, far: waits };
         tunnel.is_up(UP)?;
         Ok(tunnel)
+    }
+
+    /// Waits until both ends are up with the same child SAs, of which none will go: as long as one has more than the other,
+    /// or two, the one that is too many goes, and with it what is on its way.
+    fn is_settled(&self, bound: Duration) -> Result<()> {
+        self.is_up(bound)?;
+        Ok(wait::until("both ends to have one pair of SAs", bound, || {
+            let (near, far) = (self.near.status()?, self.far.status()?);
+            let (near, far) = (near.spis(), far.spis());
+            let crossed = far.iter().map(|&(inbound, outbound)| (outbound, inbound));
+            let is_so = near.len() == 1 && near.iter().copied().eq(crossed);
+            Ok(if is_so { Ok(()) } else { Err(format!("{near:?} and {far:?}")) })
+        })?)
     }
 
     pub fn is_up(&self, bound: Duration) -> Result<()> {

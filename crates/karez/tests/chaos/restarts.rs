@@ -8,7 +8,6 @@ use karez_scene::{Timeline, wait};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use std::time::Duration;
 
 #[test]
 fn agent_and_server_can_be_stopped_killed_and_started_while_not_one_packet_is_lost() -> Result<()> {
@@ -68,9 +67,9 @@ fn an_agent_that_is_gone_shows_as_lost_while_its_tunnels_pass_traffic_until_it_i
 
     let mut times = Timeline::begin();
     parts.node.kill();
-    parts.service.knows(HOST, false, LEASE + Duration::from_secs(5))?;
+    parts.service.knows(HOST, false, LEASE + UP)?;
     times.mark("the agent is not alive");
-    says(&tunnel.near, Some("agent_lost"), Duration::from_secs(5))?;
+    says(&tunnel.near, Some("agent_lost"), UP)?;
     times.mark("the connection says agent_lost");
     assert_eq!(tunnel.near.show()?["status"], "ACTIVE", "the last that was known");
     assert_eq!(tunnel.near.status()?.reason(), Some("agent_lost"));
@@ -98,7 +97,7 @@ fn a_router_that_was_taken_from_a_silent_agent_and_given_back_is_as_it_was() -> 
     let routers = format!("/v2.0/agents/{agent}/vpn-routers");
 
     signal(&parts, Signal::STOP)?;
-    parts.service.knows(HOST, false, LEASE + Duration::from_secs(5))?;
+    parts.service.knows(HOST, false, LEASE + UP)?;
     let client = parts.service.client();
     client.call(Method::DELETE, &format!("{routers}/{}", near.site.router()), None)?;
     says(&tunnel.near, Some("no_agent"), UP)?;

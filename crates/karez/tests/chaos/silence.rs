@@ -12,7 +12,7 @@ const TIMEOUT: u64 = 10;
 
 /// Silence is noticed an interval after the last packet at the latest, and the peer is dead when the timeout has
 /// passed; the rest is for a slow machine.
-const NOTICED: Duration = Duration::from_secs(INTERVAL + TIMEOUT + 5);
+const NOTICED: Duration = Duration::from_secs(INTERVAL + TIMEOUT + 15);
 
 #[test]
 fn a_peer_that_vanishes_is_told_of_in_time_and_the_tunnel_comes_back_with_it() -> Result<()> {

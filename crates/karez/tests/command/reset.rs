@@ -22,7 +22,7 @@ fn a_new_password_of_the_administrator_takes_the_place_of_the_old_one() -> anyho
     ensure!(login(&up.base, &new)?.status() == 201, "the new one is not accepted");
     ensure!(login(&up.base, &old)?.status() == 401, "the old one still is");
     // The server that runs has not made the change itself, and may remember the token for a while.
-    wait::until("the end of a token", Duration::from_secs(10), || {
+    wait::until("the end of a token", Duration::from_secs(30), || {
         Ok((networks(&up.base, &earlier)? == 401).then_some(()))
     })?;
     must_have(&state, &new, &old)?;

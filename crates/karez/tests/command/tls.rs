@@ -27,7 +27,7 @@ fn a_server_with_a_certificate_speaks_https_and_nothing_else() -> anyhow::Result
     ensure!(raw::status(&plain).is_none(), "{plain}");
     let silent = raw::exchange(server.base(), b"")?;
     ensure!(raw::status(&silent).is_none(), "{silent}");
-    ensure!(began.elapsed() < Duration::from_secs(10), "a plain client hangs for {:?}", began.elapsed());
+    ensure!(began.elapsed() < Duration::from_secs(30), "a plain client hangs for {:?}", began.elapsed());
     Ok(())
 }
 

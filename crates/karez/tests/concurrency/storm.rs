@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub const IKE_POLICIES: &str = "vpn/ikepolicies";
 pub const IPSEC_POLICIES: &str = "vpn/ipsecpolicies";
@@ -22,6 +22,9 @@ pub const CONNECTIONS: &str = "vpn/ipsec-site-connections";
 
 /// So many objects of a kind without a quota, at most, so that lists stay short.
 const ENOUGH: usize = 40;
+const STORM: Duration = Duration::from_secs(20);
+/// By then a machine that does anything has done everything.
+const LONGEST_STORM: Duration = Duration::from_secs(120);
 /// So many faults are kept; by then it is clear that the server is not sound.
 const MOST_FAULTS: usize = 100;
 
@@ -45,6 +48,7 @@ pub struct Storm<'a> {
     routers: Pool<String>,
     attached: Pool<Attached>,
     connection_writes: AtomicI64,
+    begun: Instant,
 }
 
 impl<'a> Storm<'a> {
@@ -92,18 +96,25 @@ impl<'a> Storm<'a> {
             routers: Pool::default(),
             attached: Pool::default(),
             connection_writes: AtomicI64::new(0),
+            begun: Instant::now(),
         }
     }
 
-    /// Lets all clients work until `end`; answers what went wrong.
-    pub fn rage(&self, clients: u64, end: Instant) -> Vec<String> {
+    /// Whether it has still to rage: for a while, and then until it has been one.
+    pub fn goes_on(&self) -> bool {
+        let age = self.begun.elapsed();
+        age < STORM || age < LONGEST_STORM && self.must_have_been_one().is_err()
+    }
+
+    /// Lets all clients work while it goes on; answers what went wrong.
+    pub fn rage(&self, clients: u64) -> Vec<String> {
         let faults = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for client in 0..clients {
                 let faults = &faults;
                 scope.spawn(move || {
                     let mut dice = Dice::new(client);
-                    while Instant::now() < end {
+                    while self.goes_on() {
                         let Err(fault) = self.act(&mut dice) else { continue };
                         let mut faults = lock(faults);
                         faults.push(format!("{fault:#}"));

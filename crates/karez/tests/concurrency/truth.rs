@@ -3,10 +3,13 @@
 use super::ground::Ground;
 use super::project::{PROJECT, Project, text};
 use super::storm::{CONNECTIONS, IKE_POLICIES, IPSEC_POLICIES, SERVICES, Storm};
-use crate::support::Server;
+use crate::support::{Server, wait};
 use anyhow::{Context, ensure};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+const BOUND: Duration = Duration::from_secs(20);
 
 /// Each counts rows that must not be there.
 const ORPHANS: &[(&str, &str)] = &[
@@ -120,18 +123,17 @@ pub fn lists_show_what_is_stored(server: &Server) -> anyhow::Result<()> {
         ("routers", "routers", "name"),
     ];
     for (path, table, column) in tables {
-        let shown = member.list(path)?;
-        let own = shown.iter().filter(|object| object["project_id"] == PROJECT);
-        let shown: BTreeSet<String> = own
-            .map(|object| Ok(format!("{} {}", text(object, "id")?, text(object, column)?)))
-            .collect::<anyhow::Result<_>>()?;
-        let query = format!("SELECT id || ' ' || {column} FROM {table} WHERE project_id = '{PROJECT}'");
-        let stored: BTreeSet<String> = server.database().texts(&query)?.into_iter().collect();
-        ensure!(
-            shown == stored,
-            "{path} does not show what is stored: {:?}",
-            shown.symmetric_difference(&stored).collect::<Vec<_>>()
-        );
+        // The server may still say of a router that no node runs it, between the two readings.
+        wait::until(&format!("a list of {path} that is what is stored"), BOUND, || {
+            let shown = member.list(path)?;
+            let own = shown.iter().filter(|object| object["project_id"] == PROJECT);
+            let shown: BTreeSet<String> = own
+                .map(|object| Ok(format!("{} {}", text(object, "id")?, text(object, column)?)))
+                .collect::<anyhow::Result<_>>()?;
+            let query = format!("SELECT id || ' ' || {column} FROM {table} WHERE project_id = '{PROJECT}'");
+            let stored: BTreeSet<String> = server.database().texts(&query)?.into_iter().collect();
+            Ok((shown == stored).then_some(()))
+        })?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::storm::{IKE_POLICIES, Storm};
 use crate::support::Server;
 use anyhow::{Context, ensure};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -18,19 +18,20 @@ pub struct Watched {
     pub ports: usize,
 }
 
-/// Runs `storm` and looks on until `end`.
+/// Runs `rage` and looks on while the storm goes on.
 pub fn during<T>(
     server: &Server,
     ground: &Ground,
-    writes: &Storm<'_>,
-    end: Instant,
-    storm: impl FnOnce() -> T,
-) -> (anyhow::Result<Watched>, T) {
-    thread::scope(|scope| {
-        let quotas = scope.spawn(move || count(server, end));
-        let revision = scope.spawn(move || follow_revision(server, ground, writes, end));
-        let agent = scope.spawn(move || report(server, end));
-        let answer = storm();
+    storm: &Storm<'_>,
+    rage: impl FnOnce() -> T,
+) -> anyhow::Result<(anyhow::Result<Watched>, T)> {
+    // Before the first write that is counted.
+    let first = ground.revision(server)?;
+    Ok(thread::scope(|scope| {
+        let quotas = scope.spawn(move || count(server, storm));
+        let revision = scope.spawn(move || follow_revision(server, ground, storm, first));
+        let agent = scope.spawn(move || report(server, storm));
+        let answer = rage();
         let joined = |result: thread::Result<anyhow::Result<()>>| {
             result.unwrap_or_else(|_| anyhow::bail!("an onlooker panicked"))
         };
@@ -39,13 +40,13 @@ pub fn during<T>(
             .and(joined(agent.join()).context("the agent"))
             .and(quotas.join().unwrap_or_else(|_| anyhow::bail!("the counter panicked")));
         (watched, answer)
-    })
+    }))
 }
 
-fn count(server: &Server, end: Instant) -> anyhow::Result<Watched> {
+fn count(server: &Server, storm: &Storm<'_>) -> anyhow::Result<Watched> {
     let member = Project::member(server);
     let mut most = Watched { ike_policies: 0, ports: 0 };
-    while Instant::now() < end {
+    while storm.goes_on() {
         most.ike_policies = most.ike_policies.max(member.list(IKE_POLICIES)?.len());
         most.ports = most.ports.max(member.list("ports")?.len());
         thread::sleep(LOOK_EVERY);
@@ -55,10 +56,9 @@ fn count(server: &Server, end: Instant) -> anyhow::Result<Watched> {
 
 /// What has been acknowledged before a look must be in what the look sees: the revision goes up in
 /// the same transaction.
-fn follow_revision(server: &Server, ground: &Ground, storm: &Storm<'_>, end: Instant) -> anyhow::Result<()> {
-    let first = ground.revision(server)?;
+fn follow_revision(server: &Server, ground: &Ground, storm: &Storm<'_>, first: i64) -> anyhow::Result<()> {
     let mut last = first;
-    while Instant::now() < end {
+    while storm.goes_on() {
         let acknowledged = storm.connection_writes();
         let revision = ground.revision(server)?;
         ensure!(revision >= last, "desired_rev went from {last} back to {revision}");
@@ -73,16 +73,20 @@ fn follow_revision(server: &Server, ground: &Ground, storm: &Storm<'_>, end: Ins
     Ok(())
 }
 
-fn report(server: &Server, end: Instant) -> anyhow::Result<()> {
-    while Instant::now() < end {
+fn report(server: &Server, storm: &Storm<'_>) -> anyhow::Result<()> {
+    while storm.goes_on() {
         for table in ["vpnservices", "ipsec_site_connections"] {
             let reported = server.database().execute(&format!(
                 "UPDATE {table} SET status = 'ACTIVE', rev = rev + 1 WHERE status = 'PENDING_CREATE'"
             ));
             // One statement for all rows takes them in any order, which the server's writers do not:
-            // PostgreSQL may choose this one as the victim. The next round does what it did not.
+            // PostgreSQL may choose this one as the victim. SQLite lets a second process in only while the server's
+            // writer pauses. The next round does what this one did not.
             match reported {
-                Err(error) if format!("{error:#}").contains("deadlock detected") => {}
+                Err(error)
+                    if ["deadlock detected", "database is locked"]
+                        .iter()
+                        .any(|why| format!("{error:#}").contains(why)) => {}
                 reported => reported?,
             }
         }

@@ -53,7 +53,7 @@ fn requests_that_are_under_way_finish_after_sigterm_and_new_ones_are_refused() -
     let mut slow = (0..4).map(|_| half_a_request(server.base())).collect::<anyhow::Result<Vec<_>>>()?;
 
     server.ask_to_end()?;
-    wait::until("a closed port", Duration::from_secs(10), || {
+    wait::until("a closed port", Duration::from_secs(15), || {
         Ok(raw::connect(server.base()).is_err().then_some(()))
     })?;
     ensure!(server.is_alive()?, "it ended before its requests did");
@@ -75,11 +75,11 @@ fn a_server_that_has_all_its_connections_still_ends() -> anyhow::Result<()> {
     let mut server = Launch::new(Sqlite).api("connections = 2").start()?;
     let _idle = [raw::connect(server.base())?, raw::connect(server.base())?, raw::connect(server.base())?];
     // Both are served once they have been accepted; the third one never is.
-    wait::until("two accepted connections", Duration::from_secs(10), || {
+    wait::until("two accepted connections", Duration::from_secs(30), || {
         Ok((server.sockets()? >= 3).then_some(()))
     })?;
     server.ask_to_end()?;
-    let status = wait::until("the end", Duration::from_secs(10), || Ok((!server.is_alive()?).then_some(())));
+    let status = wait::until("the end", Duration::from_secs(15), || Ok((!server.is_alive()?).then_some(())));
     ensure!(status.is_ok(), "it waits for connections that nobody uses");
     ensure!(server.ended()?.code() == Some(0));
     Ok(())

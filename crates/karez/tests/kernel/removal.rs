@@ -1,16 +1,25 @@
 //! What is deleted leaves nothing in the kernel.
 
 use crate::router::Inside;
-use crate::stage::Stage;
+use crate::stage::{Stage, UP};
 use anyhow::Result;
-use karez_scene::Wish;
+use karez_scene::{Wish, wait};
+use std::time::Duration;
 
 #[test]
 #[ignore = "needs a kernel with ESP: rig/scenario runs it"]
 fn a_deleted_connection_leaves_no_association_policy_route_rule_or_socket() -> Result<()> {
     let stage = Stage::build("kernelgone")?;
     let ends = [&stage.one, &stage.two];
-    let before = ends.map(|end| end.site.everything());
+    // A router is there before all of it is.
+    let before = ends.map(|end| {
+        wait::until("a router that is made", UP, || {
+            let one = end.site.everything().unwrap_or_default();
+            wait::pause(Duration::from_millis(300))?;
+            let other = end.site.everything().unwrap_or_default();
+            Ok(if one == other { Ok(one) } else { Err(format!("{one:#?}\n{other:#?}")) })
+        })
+    });
     let (left, right) = stage.connected(&Wish::modern())?;
     stage.both_reach(5)?;
     for (end, before) in ends.iter().zip(&before) {
@@ -23,7 +32,10 @@ fn a_deleted_connection_leaves_no_association_policy_route_rule_or_socket() -> R
         end.site.becomes(&before?)?;
         assert_eq!(end.site.ip(&["xfrm", "state"])?, "");
         assert_eq!(end.site.ip(&["xfrm", "policy"])?, "");
-        assert!(end.site.processes().is_empty());
+        wait::until("the end of the IKE daemon", UP, || {
+            let left = end.site.processes();
+            Ok(if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) })
+        })?;
     }
     stage.ground.succeeded();
     Ok(())

@@ -48,7 +48,7 @@ fn keys_are_rotated_under_load_and_every_secret_stays_readable(store: StoreKind)
             .collect();
         let rotated = (0..4).try_for_each(|_| {
             let before = book().len();
-            wait::until("new connections", Duration::from_secs(20), || {
+            wait::until("new connections", Duration::from_secs(60), || {
                 Ok((book().len() > before + 15).then_some(()))
             })?;
             rotate(&server)

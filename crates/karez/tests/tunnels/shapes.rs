@@ -1,6 +1,7 @@
 //! Tunnels of other shapes than the usual one: IPv6, several networks at each end, a NAT in between.
 
 use crate::stage::{UP, binary, first, net, second};
+use crate::told::settled;
 use anyhow::Result;
 use karez_scene::{Address, Cloud, Connection, End, Ground, Internet, Lan, Peer, Wish, needs, random_key};
 use serde_json::json;
@@ -27,8 +28,7 @@ fn ipv6_in_ipv6() -> Result<()> {
     let key = random_key()?;
     let left = one.connect(&two.as_peer(), &key, &Wish::modern())?;
     let right = two.connect(&one.as_peer(), &key, &Wish::modern())?;
-    left.becomes("ACTIVE", UP)?;
-    right.becomes("ACTIVE", UP)?;
+    settled(&left, &right)?;
     let capture = one.cloud.capture()?;
     assert!(one.host.ping(second.host, 20)?.all_answered());
     assert!(capture.stop()?.clear().is_empty());
@@ -56,8 +56,7 @@ fn two_networks_at_each_end_all_reach_each_other() -> Result<()> {
     };
     let here = connect(&one, &left.service(None)?, &left_refs, &Peer::at(&right, &right_refs))?;
     let there = connect(&two, &right.service(None)?, &right_refs, &Peer::at(&left, &left_refs))?;
-    here.becomes("ACTIVE", UP)?;
-    there.becomes("ACTIVE", UP)?;
+    settled(&here, &there)?;
 
     for (number, lan) in lefts.iter().enumerate() {
         let host = lan.host(&format!("left{number}"), address(lan, 10)?)?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long an answer may take. A ping that was sent less than this before the end and has no answer is neither.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A ping that runs; it ends when it is dropped.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Pinger {
         self.begun.elapsed()
     }
 
-    /// Ends it. What was sent in the last 300 ms and not answered yet is left out of the account.
+    /// Ends it. What was sent in the last second and not answered yet is left out of the account.
     ///
     /// # Errors
     ///

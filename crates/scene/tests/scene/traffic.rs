@@ -16,7 +16,9 @@ fn a_recording_holds_what_passed_while_it_ran() -> Result<()> {
     let captured = capture.stop()?;
     // Requests and answers; the others are neighbours that look for each other.
     let clear: Vec<String> = captured.clear().iter().map(ToString::to_string).collect();
-    assert_eq!((clear.len(), captured.protected(), captured.dropped), (14, 0, 0), "{clear:#?}");
+    // The last answer may still be on its way.
+    assert!((13..=14).contains(&clear.len()), "{clear:#?}");
+    assert_eq!((captured.protected(), captured.dropped), (0, 0));
     assert_eq!(
         captured.count(PacketKind::Clear) + captured.count(PacketKind::Neighbour),
         captured.packets.len()
@@ -25,6 +27,9 @@ fn a_recording_holds_what_passed_while_it_ran() -> Result<()> {
     ground.succeeded();
     Ok(())
 }
+
+/// From when a pinger is there to its first ping, on a slow machine.
+const START: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_pinger_notices_an_interruption_and_when_it_was() -> Result<()> {
@@ -48,8 +53,8 @@ fn a_pinger_notices_an_interruption_and_when_it_was() -> Result<()> {
     pinger.flows(50, Duration::from_secs(10))?;
     let pings = pinger.stop()?;
 
-    assert!((25..=200).contains(&pings.lost.len()), "{} of {} lost", pings.lost.len(), pings.sent);
-    assert!(pings.lost.iter().all(|lost| lost.at <= after), "{:?} {before:?} {after:?}", pings.lost);
+    assert!(pings.lost.len() >= 25, "{} of {} lost", pings.lost.len(), pings.sent);
+    assert!(pings.lost.iter().all(|lost| lost.at <= after + START), "{:?} {before:?} {after:?}", pings.lost);
     assert!(pings.lost.iter().any(|lost| lost.at >= before), "{:?} {before:?} {after:?}", pings.lost);
     ground.succeeded();
     Ok(())
