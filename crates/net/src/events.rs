@@ -160,14 +160,16 @@ async fn listen_ipsec(socket: Option<&TokioSocket>, sender: &watch::Sender<Chang
 }
 
 /// Counts what this socket tells, until it tells no more.
-async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn(&mut Changes, u16) -> bool) {
+async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn(&mut Changes, u16)) {
     let mut datagram = Vec::with_capacity(DATAGRAM);
     loop {
         datagram.clear();
         match socket.recv(&mut datagram).await {
             Ok(()) => {
                 sender.send_if_modified(|changes| {
-                    received(&datagram).fold(false, |any, message| count(changes, message.kind) || any)
+                    let before = *changes;
+                    received(&datagram).for_each(|message| count(changes, message.kind));
+                    *changes != before
                 });
             }
             // More was said than the socket could hold: anything may have changed.
@@ -181,8 +183,8 @@ async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn
 }
 
 impl Changes {
-    /// Counts a message of routing's. All of them matter.
-    fn count(&mut self, kind: u16) -> bool {
+    /// Counts a message about links, addresses or routing. All of them matter.
+    fn count(&mut self, kind: u16) {
         match kind {
             _ if LINK.contains(&kind) => self.links += 1,
             _ if ADDRESS.contains(&kind) => self.addresses += 1,
@@ -190,14 +192,11 @@ impl Changes {
             _ if NETCONF.contains(&kind) => self.settings += 1,
             _ => self.count_all(),
         }
-        true
     }
 
-    /// Counts a message of IPsec's, if it matters.
-    fn count_ipsec(&mut self, kind: u16) -> bool {
-        let matters = IPSEC.contains(&kind);
-        self.ipsec += u64::from(matters);
-        matters
+    /// Counts a message about IPsec, if it matters.
+    fn count_ipsec(&mut self, kind: u16) {
+        self.ipsec += u64::from(IPSEC.contains(&kind));
     }
 
     fn count_all(&mut self) {

@@ -1,5 +1,7 @@
 //! A ping that runs while something happens.
 
+#![allow(clippy::print_stdout, reason = "cargo shows it for a failed test")]
+
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 
