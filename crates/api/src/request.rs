@@ -11,7 +11,9 @@ use karez_control::Failure;
 use karez_model::resource::Family;
 use karez_model::{Fault, Reason, Resource};
 use serde_json::{Map, Value as Json};
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio::time::{Sleep, sleep, timeout};
 
 /// Largest body in bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -144,38 +146,45 @@ pub(crate) async fn read_body(mut body: Body, patience: Duration) -> Result<byte
     }
     let too_large =
         || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {MAX_BODY} bytes"));
+    let mut end = pin!(sleep(patience));
     // What the client announces need not be kept.
     if body.size_hint().lower() > MAX_BODY as u64 {
-        hear_out(body, patience).await;
+        hear_out(body, end.as_mut()).await;
         return Err(too_large());
     }
-    match tokio::time::timeout(patience, Limited::new(&mut body, MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            hear_out(body, patience).await;
+    let collected = tokio::select! {
+        collected = Limited::new(&mut body, MAX_BODY).collect() => collected,
+        () = end.as_mut() => {
+            let why = format!("The body took more than {} s", patience.as_secs());
+            return Err(Failure::fault(Reason::RequestTimeout, why));
+        }
+    };
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            hear_out(body, end).await;
             Err(too_large())
         }
-        Ok(Err(_)) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
-        Err(_) => Err(Failure::fault(
-            Reason::RequestTimeout,
-            format!("The body took more than {} s", patience.as_secs()),
-        )),
+        Err(_) => Err(Failure::fault(Reason::BadRequest, "The body ended too early")),
     }
 }
 
-/// Reads on and throws away until the client has sent all, pauses, or has had time and room enough: one that is cut
-/// off in the middle of sending seldom looks at the answer.
-async fn hear_out(mut body: Body, patience: Duration) {
+/// Reads on and throws away until the client has sent all, pauses, or has had room enough, until `end` at most: one that
+/// is cut off in the middle of sending seldom looks at the answer.
+async fn hear_out(mut body: Body, end: Pin<&mut Sleep>) {
     let mut left = 8 * MAX_BODY;
     let rest = async {
-        while let Ok(Some(Ok(frame))) = tokio::time::timeout(PAUSE, body.frame()).await {
+        while let Ok(Some(Ok(frame))) = timeout(PAUSE, body.frame()).await {
             match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
                 Some(rest) => left = rest,
                 None => return,
             }
         }
     };
-    drop(tokio::time::timeout(patience, rest).await);
+    tokio::select! {
+        () = rest => {}
+        () = end => {}
+    }
 }
 
 /// Links lead to where the client found us. What a proxy says about that counts only when the

@@ -9,8 +9,9 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
 
-/// How long what is already said may take to get through once a session is over.
-const PARTING: Duration = Duration::from_secs(3);
+/// How long what is already said may take to get through once a session is over: not longer than a connection of the
+/// server may last then.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// How a session came to its end.
 pub(crate) enum End {

@@ -44,7 +44,8 @@ fn many_clients_at_once_leave_a_sound_project(store: StoreKind) -> anyhow::Resul
     let project = Project::member_among_others(&server);
     let storm = Storm::new(&project, &ground);
 
-    let (watched, failures) = watch::during(&server, &ground, &storm, || storm.rage(CLIENTS))?;
+    let before = ground.revision(&server)?;
+    let (watched, failures) = watch::during(&server, &ground, &storm, before, || storm.rage(CLIENTS));
 
     println!("{store:?}: {} requests\n{}", project.tally().count(), project.tally());
     ensure!(failures.is_empty(), "{} faults, among them:\n{}", failures.len(), first(&failures));

@@ -63,8 +63,8 @@ pub struct Changed {
     pub routes: bool,
     /// Forwarding, or another setting of the IP protocols, was switched.
     pub settings: bool,
-    /// The kernel's IPsec policies or all its security associations went. One association that goes is not told: an IKE
-    /// daemon ends them all the time.
+    /// Some of the kernel's IPsec policies went, or its security associations were flushed. One association that goes is
+    /// not told: an IKE daemon ends them all the time.
     pub ipsec: bool,
 }
 
@@ -95,7 +95,7 @@ impl Events {
         let (sender, changes) = watch::channel(Changes::default());
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = listen(&socket, &sender, Changes::count) => {}
+                () = listen(&socket, &sender, Changes::hear) => {}
                 () = listen_ipsec(ipsec.as_ref(), &sender) => {}
             }
         });
@@ -152,15 +152,16 @@ fn subscribe_ipsec() -> io::Result<Option<TokioSocket>> {
     Ok(Some(socket))
 }
 
+/// Never ends when there is nothing to listen to.
 async fn listen_ipsec(socket: Option<&TokioSocket>, sender: &watch::Sender<Changes>) {
     match socket {
-        Some(socket) => listen(socket, sender, Changes::count_ipsec).await,
+        Some(socket) => listen(socket, sender, Changes::hear_ipsec).await,
         None => pending().await,
     }
 }
 
-/// Counts what this socket tells, until it tells no more.
-async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn(&mut Changes, u16)) {
+/// Takes in what this socket tells, until it tells no more.
+async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, hear: fn(&mut Changes, Option<u16>)) {
     let mut datagram = Vec::with_capacity(DATAGRAM);
     loop {
         datagram.clear();
@@ -168,12 +169,13 @@ async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn
             Ok(()) => {
                 sender.send_if_modified(|changes| {
                     let before = *changes;
-                    received(&datagram).for_each(|message| count(changes, message.kind));
+                    received(&datagram).for_each(|message| hear(changes, Some(message.kind)));
                     *changes != before
                 });
             }
-            // More was said than the socket could hold: anything may have changed.
-            Err(error) if errno::is(&error, errno::ENOBUFS) => sender.send_modify(Changes::count_all),
+            Err(error) if errno::is(&error, errno::ENOBUFS) => {
+                sender.send_modify(|changes| hear(changes, None))
+            }
             Err(error) => {
                 tracing::debug!(%error, "changes of a namespace are heard no more");
                 return;
@@ -183,27 +185,19 @@ async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, count: fn
 }
 
 impl Changes {
-    /// Counts a message about links, addresses or routing. All of them matter.
-    fn count(&mut self, kind: u16) {
-        match kind {
-            _ if LINK.contains(&kind) => self.links += 1,
-            _ if ADDRESS.contains(&kind) => self.addresses += 1,
-            _ if ROUTE.contains(&kind) || RULE.contains(&kind) => self.routes += 1,
-            _ if NETCONF.contains(&kind) => self.settings += 1,
-            _ => self.count_all(),
-        }
+    /// A message about links, addresses or routing came, or, without a kind, more than the socket could hold: anything may
+    /// have changed.
+    fn hear(&mut self, kind: Option<u16>) {
+        let is_of = |kinds: [u16; 2]| kind.is_some_and(|kind| kinds.contains(&kind));
+        let is_unknown = ![LINK, ADDRESS, ROUTE, RULE, NETCONF].into_iter().any(is_of);
+        self.links += u64::from(is_unknown || is_of(LINK));
+        self.addresses += u64::from(is_unknown || is_of(ADDRESS));
+        self.routes += u64::from(is_unknown || is_of(ROUTE) || is_of(RULE));
+        self.settings += u64::from(is_unknown || is_of(NETCONF));
     }
 
-    /// Counts a message about IPsec, if it matters.
-    fn count_ipsec(&mut self, kind: u16) {
-        self.ipsec += u64::from(IPSEC.contains(&kind));
-    }
-
-    fn count_all(&mut self) {
-        self.links += 1;
-        self.addresses += 1;
-        self.routes += 1;
-        self.settings += 1;
-        self.ipsec += 1;
+    /// The same about IPsec, of which most does not matter.
+    fn hear_ipsec(&mut self, kind: Option<u16>) {
+        self.ipsec += u64::from(kind.is_none_or(|kind| IPSEC.contains(&kind)));
     }
 }

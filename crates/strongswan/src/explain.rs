@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// The reason that a finding is for a tunnel; none when it says nothing about why.
 pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Option<Reason> {
-    let at = peer.map_or_else(|| "the peer".to_owned(), |address| format!("the peer {address}"));
+    let at = named(peer);
     Some(match what {
         What::Begun { .. } | What::Established { .. } | What::Sent(_) | What::Replaced => return None,
         What::GivenUp => Reason::new(Code::PeerLost, format!("Dead peer detection: {at} has stopped answering.")),
@@ -47,7 +47,7 @@ pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Op
 /// The peer has taken down one of several tunnels in an IKE SA, and does not take it again. Whether it has deleted it or
 /// given it other subnets, it does not say.
 pub(crate) fn not_any_more(plan: &TunnelPlan, peer: Option<IpAddr>) -> Reason {
-    let at = peer.map_or_else(|| "the peer".to_owned(), |address| format!("the peer {address}"));
+    let at = named(peer);
     let ours = ours(plan);
     let message = format!(
         "{} has taken the tunnel down and does not agree to {ours} any more. It has either deleted it or given it other \
@@ -80,11 +80,14 @@ pub(crate) fn unreachable(peer: IpAddr, sent: u32) -> Reason {
         .with("heard", 0)
 }
 
-/// A peer with which there is an IKE SA answers nothing of what should give it something to carry.
-pub(crate) fn stuck(peer: Option<IpAddr>) -> Reason {
-    let at = peer.map_or_else(|| "The peer".to_owned(), |peer| format!("The peer {peer}"));
-    let message =
-        format!("{at} does not answer in the IKE SA that was established with it. It is begun anew.");
+/// A peer has established an IKE SA and answers nothing in it.
+pub(crate) fn silent(peer: Option<IpAddr>, begins: bool) -> Reason {
+    let then = if begins { "It is begun anew." } else { "It is given up; the peer may begin again." };
+    let message = format!(
+        "{} has established an IKE SA and does not answer in it. {then} Check that the peer is up, and that its log \
+         says nothing about our request.",
+        capital(&named(peer))
+    );
     Reason::new(Code::PeerLost, message)
 }
 
@@ -281,6 +284,10 @@ const fn version(plan: &TunnelPlan) -> &'static str {
         IkeVersion::V1(IkeMode::Aggressive) => "IKEv1 in aggressive mode",
         IkeVersion::V2 => "IKEv2",
     }
+}
+
+fn named(peer: Option<IpAddr>) -> String {
+    peer.map_or_else(|| "the peer".to_owned(), |address| format!("the peer {address}"))
 }
 
 fn capital(text: &str) -> String {

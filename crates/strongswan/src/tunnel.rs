@@ -5,6 +5,7 @@
 mod backoff;
 mod cut;
 pub(crate) mod duplicates;
+mod silence;
 
 use crate::blueprint::{Blueprint, Child, is_akin, pairs};
 use crate::clock::SECOND;
@@ -12,6 +13,8 @@ use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use crate::presence::Cut;
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Reason, Record, Standing, TunnelPlan};
+pub(crate) use silence::ENOUGH;
+use silence::Silence;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -78,8 +81,8 @@ pub(crate) struct Tunnel {
     pub(crate) is_left_to_peer: bool,
     /// The daemon's numbers of IKE SAs whose peer does not answer, and when it counts as dead for each.
     pub(crate) dead_at: BTreeMap<u32, i64>,
-    /// The daemon's number of an IKE SA in which the peer does not answer, while the tunnel is not up.
-    pub(crate) stuck: Option<u32>,
+    /// Where the peer does not answer although nothing is up.
+    pub(crate) silence: Silence,
     /// When the daemon last said that it had to send something again.
     pub(crate) sent_again_at: i64,
     /// The peer has deleted something; what it was shows until this time.
@@ -110,7 +113,7 @@ impl Tunnel {
             leaving: BTreeMap::new(),
             is_left_to_peer: false,
             dead_at: BTreeMap::new(),
-            stuck: None,
+            silence: Silence::default(),
             sent_again_at: 0,
             parting: None,
             resolve_at: None,
@@ -180,7 +183,7 @@ impl Tunnel {
         let mut first = self.left(sas, now);
         first.extend(self.mend(sas, now));
         first.extend(self.vain(sas, now));
-        first.extend(self.useless(sas, now));
+        first.extend(self.give_up(sas, now));
         let Some(blueprint) = self.blueprint.as_ref().filter(|_| self.is_wanted()) else {
             self.overtaken = None;
             self.outdated_at = None;
@@ -198,6 +201,7 @@ impl Tunnel {
             steps.extend(duplicates::surplus(sas, now));
             steps.extend(duplicates::renewed(sas));
             self.backoff.settle();
+            self.silence = Silence::default();
             self.is_left_to_peer = false;
             return steps;
         }
@@ -287,21 +291,6 @@ impl Tunnel {
         let is_vain = |sa: &&&&ObservedIke| known.contains(&sa.number) && sa.can_be_ended();
         let steps = open.iter().filter(is_vain).map(|sa| Step::EndIke(sa.number)).collect();
         self.overtaken = None;
-        steps
-    }
-
-    /// What nothing can be negotiated in, as the peer does not answer, and carries nothing is not worth to wait for until
-    /// it counts as dead. Two IKEv1 ends whose quick modes cross may each wait for the other one like that.
-    fn useless(&mut self, sas: &[&ObservedIke], now: i64) -> Vec<Step> {
-        let Some(stuck) = self.stuck.take() else { return Vec::new() };
-        let is_useless = |sa: &&&ObservedIke| {
-            let carries_nothing = sa.installed().next().is_none() && !sa.carries_others;
-            sa.number == stuck && sa.phase == Phase::Established && !sa.tasks.is_empty() && carries_nothing
-        };
-        let steps: Vec<Step> = sas.iter().filter(is_useless).map(|sa| Step::DropIke(sa.number)).collect();
-        if !steps.is_empty() {
-            self.backoff.reset(now + self.hesitation());
-        }
         steps
     }
 
@@ -428,7 +417,8 @@ impl Tunnel {
         let overtaken = self.overtaken.as_ref().map(|(_, at)| *at);
         let dead = self.dead_at.values().copied().min();
         let leaving = self.leaving.values().copied().min();
-        [attempt, overlap, overtaken, self.outdated_at, self.between_until, leaving, dead]
+        let silent = self.silence.deadline();
+        [attempt, overlap, overtaken, self.outdated_at, self.between_until, leaving, dead, silent]
             .into_iter()
             .flatten()
             .min()

@@ -11,6 +11,8 @@ use karez_engine::{
 use karez_net::{Events, Namespace};
 use lab::{Lab, ip, said_by_ip, tunnel};
 use rustix::process::{Pid, Signal, kill_process};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The ends of the wire.
 const ENDS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
@@ -104,9 +106,14 @@ async fn what_somebody_flushes_in_the_kernel_is_told_and_negotiated_anew() {
     let processes = lab::processes_in(&a.namespace);
     let mut events = Events::open(&Namespace::open(&a.namespace).unwrap()).await.unwrap();
     for (what, why) in [("state", "security associations are gone"), ("policy", "policies are gone")] {
+        while timeout(Duration::from_secs(1), events.next()).await.is_ok() {}
         ip(&["-n", &a.namespace, "xfrm", what, "flush"]);
+        let heard = async { while !events.next().await.unwrap().ipsec {} };
+        timeout(Duration::from_secs(5), heard)
+            .await
+            .unwrap_or_else(|_| panic!("no word of a flushed {what}"));
         // Whoever listens tells the engine to look now.
-        while !events.next().await.unwrap().ipsec {}
+        a.apply(&plans[..1]).await;
         let status = a.wait_code(plans[0].id, TunnelState::Down, Code::LocalError).await;
         assert!(status.reason.unwrap().message.contains(why), "after the flush of each {what}");
         a.wait_up(plans[0].id).await;

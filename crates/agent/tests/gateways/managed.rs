@@ -119,6 +119,6 @@ async fn a_network_is_added_without_a_loss_on_another() -> Result<()> {
     let (sent, answered) = pinging.stop()?;
 
     assert!(sent > 1, "it ran");
-    assert!(sent - answered <= 3, "{answered} of {sent}; the last ones may have been on their way");
+    assert!(sent - answered <= 1, "{answered} of {sent}; the last may have been on its way");
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn an_edit_of_one_tunnel_does_not_disturb_another() -> Result<()> {
     let (sent, answered) = pinging.stop()?;
 
     assert!(sent > 5, "it ran");
-    assert!(sent - answered <= 3, "{answered} of {sent}; the last ones may have been on their way");
+    assert!(sent - answered <= 1, "{answered} of {sent}; the last may have been on its way");
     assert!(peer.seen("own").await? >= answered);
     assert_eq!(peer.seen("translated").await?, 0);
     assert_eq!(cloud.gateway.dropped(cloud.plan.id).await?[&usual.connection], before);

@@ -21,8 +21,8 @@ async fn heard(watch: &mut Watch, what: &str) -> Result<bool> {
 
 /// Waits until there will be no more words.
 async fn ended(watch: &mut Watch, what: &str) -> Result<()> {
-    while heard(watch, what).await? {}
-    Ok(())
+    let words = async { while watch.changed().await {} };
+    timeout(BOUND, words).await.with_context(|| format!("it goes on after: {what}"))
 }
 
 /// Lets what was done so far be heard and forgotten.

@@ -112,6 +112,16 @@ fn a_client_that_drips_its_body_is_told_so() -> anyhow::Result<()> {
     well(&server)
 }
 
+#[test]
+fn a_client_that_drips_a_body_that_is_too_large_is_not_heard_out_for_ever() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).api("body_timeout_seconds = 1").start()?;
+    let head = raw::head("POST", "/v2.0/vpn/ikepolicies", 1 << 40);
+    let (answer, took) = drip(&server, "x".repeat(250).as_bytes(), head.as_bytes())?;
+    ensure!(took < Duration::from_secs(15), "it was borne for {took:?}");
+    ensure!(raw::status(&answer) == Some(413), "{answer}");
+    well(&server)
+}
+
 /// Sends `at_once`, and then a byte each tenth of a second, until the server closes; returns what
 /// it said and how long that took.
 fn drip(server: &Server, bytes: &[u8], at_once: &[u8]) -> anyhow::Result<(String, Duration)> {

@@ -78,16 +78,14 @@ impl Tunnel {
         Ok(tunnel)
     }
 
-    /// Waits until both ends are up with the same child SAs, of which none will go: as long as one has more than the other,
-    /// or two, the one that is too many goes, and with it what is on its way.
+    /// Waits until both ends are up and have the same child SA and no other. While there are two, one is about to go, and
+    /// what is on its way may go with it.
     fn is_settled(&self, bound: Duration) -> Result<()> {
         self.is_up(bound)?;
         Ok(wait::until("both ends to have one pair of SAs", bound, || {
             let (near, far) = (self.near.status()?, self.far.status()?);
-            let (near, far) = (near.spis(), far.spis());
-            let crossed = far.iter().map(|&(inbound, outbound)| (outbound, inbound));
-            let is_so = near.len() == 1 && near.iter().copied().eq(crossed);
-            Ok(if is_so { Ok(()) } else { Err(format!("{near:?} and {far:?}")) })
+            let is_so = near.spis().len() == 1 && near.mirrors(&far);
+            Ok(if is_so { Ok(()) } else { Err(format!("{:?} and {:?}", near.spis(), far.spis())) })
         })?)
     }
 

@@ -10,7 +10,7 @@ use super::ground::{Attached, Ground};
 use super::project::{Answer, Project};
 use pool::Pool;
 use serde_json::{Value as Json, json};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub struct Storm<'a> {
     attached: Pool<Attached>,
     connection_writes: AtomicI64,
     begun: Instant,
+    /// It is clear by now that the server is not sound.
+    has_failed: AtomicBool,
 }
 
 impl<'a> Storm<'a> {
@@ -97,13 +99,15 @@ impl<'a> Storm<'a> {
             attached: Pool::default(),
             connection_writes: AtomicI64::new(0),
             begun: Instant::now(),
+            has_failed: AtomicBool::new(false),
         }
     }
 
     /// Whether it has still to rage: for a while, and then until it has been one.
     pub fn goes_on(&self) -> bool {
         let age = self.begun.elapsed();
-        age < STORM || age < LONGEST_STORM && self.must_have_been_one().is_err()
+        !self.has_failed.load(Ordering::SeqCst)
+            && (age < STORM || age < LONGEST_STORM && self.must_have_been_one().is_err())
     }
 
     /// Lets all clients work while it goes on; answers what went wrong.
@@ -119,7 +123,7 @@ impl<'a> Storm<'a> {
                         let mut faults = lock(faults);
                         faults.push(format!("{fault:#}"));
                         if faults.len() > MOST_FAULTS {
-                            return;
+                            self.has_failed.store(true, Ordering::SeqCst);
                         }
                     }
                 });

@@ -123,17 +123,24 @@ pub fn lists_show_what_is_stored(server: &Server) -> anyhow::Result<()> {
         ("routers", "routers", "name"),
     ];
     for (path, table, column) in tables {
-        // The server may still say of a router that no node runs it, between the two readings.
-        wait::until(&format!("a list of {path} that is what is stored"), BOUND, || {
+        let query = format!("SELECT id || ' ' || {column} FROM {table} WHERE project_id = '{PROJECT}'");
+        let stored =
+            || anyhow::Ok(server.database().texts(&query)?.into_iter().collect::<BTreeSet<String>>());
+        // The server may still say of a router that no node runs it; what it says between two readings is not compared.
+        let (stored, shown) = wait::until("the end of what the server says by itself", BOUND, || {
+            let before = stored()?;
             let shown = member.list(path)?;
-            let own = shown.iter().filter(|object| object["project_id"] == PROJECT);
-            let shown: BTreeSet<String> = own
-                .map(|object| Ok(format!("{} {}", text(object, "id")?, text(object, column)?)))
-                .collect::<anyhow::Result<_>>()?;
-            let query = format!("SELECT id || ' ' || {column} FROM {table} WHERE project_id = '{PROJECT}'");
-            let stored: BTreeSet<String> = server.database().texts(&query)?.into_iter().collect();
-            Ok((shown == stored).then_some(()))
+            Ok((before == stored()?).then_some((before, shown)))
         })?;
+        let own = shown.iter().filter(|object| object["project_id"] == PROJECT);
+        let shown: BTreeSet<String> = own
+            .map(|object| Ok(format!("{} {}", text(object, "id")?, text(object, column)?)))
+            .collect::<anyhow::Result<_>>()?;
+        ensure!(
+            shown == stored,
+            "{path} does not show what is stored: {:?}",
+            shown.symmetric_difference(&stored).collect::<Vec<_>>()
+        );
     }
     Ok(())
 }

@@ -18,16 +18,15 @@ pub struct Watched {
     pub ports: usize,
 }
 
-/// Runs `rage` and looks on while the storm goes on.
+/// Runs `rage` and looks on while the storm goes on; `first` is the node's revision before it.
 pub fn during<T>(
     server: &Server,
     ground: &Ground,
     storm: &Storm<'_>,
+    first: i64,
     rage: impl FnOnce() -> T,
-) -> anyhow::Result<(anyhow::Result<Watched>, T)> {
-    // Before the first write that is counted.
-    let first = ground.revision(server)?;
-    Ok(thread::scope(|scope| {
+) -> (anyhow::Result<Watched>, T) {
+    thread::scope(|scope| {
         let quotas = scope.spawn(move || count(server, storm));
         let revision = scope.spawn(move || follow_revision(server, ground, storm, first));
         let agent = scope.spawn(move || report(server, storm));
@@ -40,7 +39,7 @@ pub fn during<T>(
             .and(joined(agent.join()).context("the agent"))
             .and(quotas.join().unwrap_or_else(|_| anyhow::bail!("the counter panicked")));
         (watched, answer)
-    }))
+    })
 }
 
 fn count(server: &Server, storm: &Storm<'_>) -> anyhow::Result<Watched> {
@@ -83,14 +82,16 @@ fn report(server: &Server, storm: &Storm<'_>) -> anyhow::Result<()> {
             // PostgreSQL may choose this one as the victim. SQLite lets a second process in only while the server's
             // writer pauses. The next round does what this one did not.
             match reported {
-                Err(error)
-                    if ["deadlock detected", "database is locked"]
-                        .iter()
-                        .any(|why| format!("{error:#}").contains(why)) => {}
+                Err(error) if is_contention(&error) => {}
                 reported => reported?,
             }
         }
         thread::sleep(REPORT_EVERY);
     }
     Ok(())
+}
+
+fn is_contention(error: &anyhow::Error) -> bool {
+    let error = format!("{error:#}");
+    error.contains("deadlock detected") || error.contains("database is locked")
 }

@@ -68,9 +68,7 @@ fn renewed(pair: &[&Connection; 2], edit: impl FnOnce() -> Result<()>) -> Result
     edit()?;
     Ok(wait::until("the SAs of the new plan", UP, || {
         let (one, other) = (pair[0].status()?, pair[1].status()?);
-        let crossed: Vec<_> =
-            other.spis().into_iter().map(|(inbound, outbound)| (outbound, inbound)).collect();
-        let is_new = one.spis().len() == 1 && one.spis() == crossed && !old.spis().contains(&crossed[0]);
+        let is_new = one.spis().len() == 1 && one.mirrors(&other) && !old.spis().contains(&one.spis()[0]);
         let story = || format!("{} and {}, before {:?}", one.0, other.0, old.spis());
         Ok(if is_new { Ok(()) } else { Err(story()) })
     })?)

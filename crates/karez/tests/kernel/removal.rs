@@ -14,10 +14,10 @@ fn a_deleted_connection_leaves_no_association_policy_route_rule_or_socket() -> R
     // A router is there before all of it is.
     let before = ends.map(|end| {
         wait::until("a router that is made", UP, || {
-            let one = end.site.everything().unwrap_or_default();
-            wait::pause(Duration::from_millis(300))?;
-            let other = end.site.everything().unwrap_or_default();
-            Ok(if one == other { Ok(one) } else { Err(format!("{one:#?}\n{other:#?}")) })
+            let one = end.site.everything().ok();
+            wait::pause(Duration::from_secs(1))?;
+            let other = end.site.everything().ok();
+            Ok(one.clone().filter(|_| one == other).ok_or_else(|| format!("{one:#?}\n{other:#?}")))
         })
     });
     let (left, right) = stage.connected(&Wish::modern())?;

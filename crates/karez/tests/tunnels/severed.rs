@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Far less than what it takes to miss a peer, and than the time from look to look.
-const AT_ONCE: Duration = Duration::from_secs(15);
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn ip(namespace: &str, arguments: &str) -> Result<()> {
     let mut ip = Command::new("ip");

@@ -33,4 +33,14 @@ impl Status {
             .filter_map(|child| Some((child["spi_in"].as_str()?, child["spi_out"].as_str()?)))
             .collect()
     }
+
+    /// Whether this is what the other end of the same child SAs shows; in whatever order, and not of none.
+    #[must_use]
+    pub fn mirrors(&self, other: &Self) -> bool {
+        let (mut own, other) = (self.spis(), other.spis());
+        let mut crossed: Vec<_> = other.into_iter().map(|(inbound, outbound)| (outbound, inbound)).collect();
+        own.sort_unstable();
+        crossed.sort_unstable();
+        !own.is_empty() && own == crossed
+    }
 }

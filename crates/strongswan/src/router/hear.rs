@@ -5,12 +5,9 @@ use crate::blueprint::{is_ours, tunnel_of};
 use crate::classify::{Finding, What};
 use crate::clock::{SECOND, now};
 use crate::explain;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{ENOUGH, Tunnel};
 use crate::vici::Message;
 use karez_engine::{Code, ConnectionId, DpdAction, Reason, Standing, TunnelState};
-
-/// After so many sendings (9.5 seconds with charon's settings here) a peer that was never heard counts as unreachable.
-const ENOUGH: u32 = 4;
 
 /// The pause between a message and its first repetition, microseconds.
 const FIRST_PAUSE: i64 = 2 * SECOND;
@@ -109,17 +106,16 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, is_shared: bool, now: i64) {
         What::Sent(times) => {
             tunnel.record.retransmit(*times, now);
             tunnel.sent_again_at = now;
-            match (peer, finding.number) {
-                (Some(peer), _) if !has_ike && begins && *times >= ENOUGH => {
+            match peer {
+                Some(peer) if !has_ike && begins && *times >= ENOUGH => {
                     tunnel.record.failed(explain::unreachable(peer, *times), now);
                     // A host name may lead somewhere else by now.
                     tunnel.resolve_at = tunnel.resolve_at.map(|at| at.min(now));
                 }
-                (_, Some(number)) if has_ike && !is_up && *times >= ENOUGH => {
-                    tunnel.stuck = Some(number);
-                    note(tunnel, explain::stuck(peer), is_up, now);
-                }
                 _ => {}
+            }
+            if let Some(number) = finding.number.filter(|_| !is_up) {
+                tunnel.silence.sent_again(number, *times);
             }
             if let Some(number) = finding.number.filter(|_| has_ike && *times == 2) {
                 watch(tunnel, number, now);
@@ -174,12 +170,11 @@ fn has_just_fallen(tunnel: &Tunnel, now: i64) -> bool {
     status.state == TunnelState::Down && is_unexplained && now - status.since < JUST
 }
 
-/// The end of something that carries nothing, such as an IKE SA without a child, says nothing about why.
+/// A deletion of something that is gone already, such as an IKE SA without a child, says nothing about why.
 fn note(tunnel: &mut Tunnel, reason: Reason, is_up: bool, now: i64) {
     let known = tunnel.record.status().reason.as_ref().map(|reason| reason.code);
     let says_more = !matches!(known, None | Some(Code::Negotiating | Code::WaitingForPeer));
-    let is_end = matches!(reason.code, Code::PeerDeleted | Code::PeerLost);
-    if is_end && !is_up && says_more {
+    if reason.code == Code::PeerDeleted && !is_up && says_more {
         return;
     }
     tunnel.record.failed(reason, now);

@@ -166,4 +166,4 @@ fn spis(child: &ChildSa) -> (&str, &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -122,7 +122,7 @@ pub async fn pair(lab: &Lab) -> (Site, Site, TunnelPlan, TunnelPlan) {
     pair_with(lab, Initiator::BiDirectional).await
 }
 
-/// The same where `b` begins or not. Of two IKE SAs that both have begun one ends after seconds.
+/// The same, with `b` as told. Of two IKE SAs that both have begun one ends after seconds.
 pub async fn pair_with(lab: &Lab, at_b: Initiator) -> (Site, Site, TunnelPlan, TunnelPlan) {
     let (mut a, mut b) = (lab.site("a"), lab.site("b"));
     let (of_a, mut of_b) = (tunnel("a", IkeVersion::V2), tunnel("b", IkeVersion::V2));

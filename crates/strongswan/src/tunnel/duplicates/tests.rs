@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const NOW: i64 = 1_000 * SECOND;
 
 /// One that has been up for `age` microseconds, with one child SA.
-fn ike(number: u32, is_initiator: bool, age: i64, spi: &str) -> ObservedIke {
+pub(in crate::tunnel) fn ike(number: u32, is_initiator: bool, age: i64, spi: &str) -> ObservedIke {
     let end = "192.0.2.1:500".parse().unwrap();
     ObservedIke {
         number,
