@@ -234,5 +234,5 @@ impl<E: Engine, G: Gateway> Shop<E, G> {
 }
 
 fn trouble(error: impl std::fmt::Display) -> Reason {
-    Reason::new(Code::LocalError, error.to_string())
+    Reason::new(Code::LocalError, format!("The router cannot be made as it should be: {error}."))
 }

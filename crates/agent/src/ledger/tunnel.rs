@@ -68,17 +68,18 @@ impl Tunnel {
 
     /// Takes over what keeps packets from the peer, if anything does, and returns whether that is new.
     pub(super) fn sever(&mut self, trouble: Option<&str>, should_be_up: bool, now: i64) -> bool {
-        if self.severed.as_ref().map(|reason| reason.message.as_str()) == trouble {
+        let trouble = trouble.map(|trouble| format!("Packets cannot get out of the router: {trouble}."));
+        if self.severed.as_ref().map(|reason| &reason.message) == trouble.as_ref() {
             return false;
         }
         if self.severed.is_none() || trouble.is_none() {
             self.severed_at = now;
         }
-        self.severed = trouble.map(|trouble| Reason::new(Code::LocalError, trouble));
+        self.severed = trouble.as_ref().map(|trouble| Reason::new(Code::LocalError, trouble.clone()));
         let event =
             |code, message: &str| Event { at: now, kind: EventKind::State, code, message: message.into() };
         match trouble {
-            Some(trouble) => self.happened(event(Some(Code::LocalError), trouble)),
+            Some(trouble) => self.happened(event(Some(Code::LocalError), &trouble)),
             None if should_be_up => self.happened(event(None, "packets get out of the router again")),
             None => {}
         }

@@ -43,7 +43,7 @@ async fn a_tunnel_that_is_severed_is_told_to_be_down_within_a_second_and_up_when
     let TunnelReport { status, events, .. } = &told[0].1;
     let reason = status.reason.as_ref().expect("a reason");
     assert_eq!((status.state, reason.code), (TunnelState::Down, Code::LocalError));
-    assert_eq!(reason.message, "the bridge br-ex is down");
+    assert_eq!(reason.message, "Packets cannot get out of the router: the bridge br-ex is down.");
     assert_eq!((events.len(), events[0].code), (1, Some(Code::LocalError)));
 
     sever(&bench, &plan, None);
@@ -78,7 +78,11 @@ async fn it_is_told_within_a_second_also_while_the_daemon_does_not_answer() {
         let (told, waited) = timed(control.tunnels()).await;
         assert!(waited < Duration::from_secs(1), "{trouble:?}: {waited:?}");
         let reason = told[0].1.status.reason.as_ref().map(|reason| reason.message.as_str());
-        assert_eq!(reason, trouble);
+        assert_eq!(reason.is_some(), trouble.is_some());
+        assert!(
+            trouble.is_none_or(|trouble| reason.is_some_and(|reason| reason.contains(trouble))),
+            "{reason:?}"
+        );
     }
 }
 

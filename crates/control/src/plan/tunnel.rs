@@ -91,8 +91,8 @@ pub(crate) fn obstacle(service: &Object, connection: &Object) -> Option<Reason> 
         Peer::Host(name) => ("address", name),
     };
     let message = format!(
-        "The router's gateway has no {what} any more to reach the peer {name} from; give the gateway one, or the \
-         connection another peer_address"
+        "The router's gateway has no {what} any more to reach the peer {name} from. Give the gateway one, or the \
+         connection another peer_address."
     );
     Some(Reason::new(Code::LocalError, message))
 }
