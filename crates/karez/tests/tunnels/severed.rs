@@ -37,8 +37,9 @@ fn a_tunnel_without_a_way_out_says_so_at_once_and_goes_on_when_there_is_one_agai
     one.becomes("DOWN", AT_ONCE)?;
     times.mark("it says that it is down");
     let status = says(&one, "DOWN", "local_error")?;
-    ensure!(one.show()?["status_detail"] == "the bridge br-ex is down", "{}", one.show()?);
-    ensure!(has_event(&status, Some("local_error"), "the bridge br-ex is down"), "{}", status.0["events"]);
+    let why = "Packets cannot get out of the router: the bridge br-ex is down.";
+    ensure!(one.show()?["status_detail"] == why, "{}", one.show()?);
+    ensure!(has_event(&status, Some("local_error"), why), "{}", status.0["events"]);
     two.becomes("ACTIVE", AT_ONCE)?;
 
     times.mark("the bridge is up again");
