@@ -6,7 +6,7 @@ use crate::observed::selector;
 use crate::presence::Obstacle;
 use crate::suite;
 use ipnet::IpNet;
-use karez_engine::{Code, Identity, IkeMode, IkeVersion, Reason, TunnelPlan};
+use karez_engine::{Code, DpdAction, Identity, IkeMode, IkeVersion, Initiator, Reason, TunnelPlan};
 use std::net::IpAddr;
 
 /// The reason that a finding is for a tunnel; none when it says nothing about why.
@@ -14,7 +14,7 @@ pub(crate) fn reason(what: &What, plan: &TunnelPlan, peer: Option<IpAddr>) -> Op
     let at = named(peer);
     Some(match what {
         What::Begun { .. } | What::Established { .. } | What::Sent(_) | What::Replaced => return None,
-        What::GivenUp => Reason::new(Code::PeerLost, format!("Dead peer detection: {at} has stopped answering.")),
+        What::GivenUp => dead(plan, peer),
         What::IkeDeleted | What::ChildDeleted => Reason::new(Code::PeerDeleted, format!("{} has taken the tunnel down.", capital(&at))),
         What::IkeProposal(Some(offers)) => both("IKE", "IKE policy", offers),
         What::ChildProposal(Some(offers)) => both("IPsec", "IPsec policy", offers),
@@ -91,6 +91,19 @@ pub(crate) fn silent(peer: Option<IpAddr>, begins: bool) -> Reason {
     Reason::new(Code::PeerLost, message)
 }
 
+/// The peer has stopped answering.
+pub(crate) fn dead(plan: &TunnelPlan, peer: Option<IpAddr>) -> Reason {
+    let is_left = plan.dpd.action == DpdAction::Clear && plan.initiator == Initiator::BiDirectional;
+    let then = if is_left {
+        " As its action is clear, the tunnel comes back when the peer begins, or when the connection is changed or \
+         switched off and on."
+    } else {
+        ""
+    };
+    let message = format!("Dead peer detection: {} has stopped answering.{then}", named(peer));
+    Reason::new(Code::PeerLost, message)
+}
+
 /// A host name has no address that we could use.
 pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
     Reason::new(Code::PeerNotResolved, format!("The peer's host name {host} has no usable address: {why}"))
@@ -100,8 +113,8 @@ pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
 /// What the daemon counts as up is not, as somebody has changed what it has made.
 pub(crate) fn cut_off(obstacle: &Obstacle, begins: bool) -> Reason {
     let then = match (obstacle.is_daemons, begins) {
-        (true, true) => "It is negotiated anew, and with that made again.",
-        (true, false) => "It is ended; once the peer begins again, it is made again.",
+        (true, true) => "It is negotiated anew, which repairs it.",
+        (true, false) => "It is ended; once the peer begins again, it is repaired.",
         (false, _) => "Somebody else's route or routing rule comes before that of the tunnel.",
     };
     Reason::new(Code::LocalError, format!("Packets do not get to the tunnel: {}. {then}", obstacle.why))
@@ -109,7 +122,10 @@ pub(crate) fn cut_off(obstacle: &Obstacle, begins: bool) -> Reason {
 
 /// There is no IKE daemon for a moment, for this reason.
 pub(crate) fn lost(why: &str) -> Reason {
-    Reason::new(Code::LocalError, format!("{}. It is started again.", capital(why)))
+    Reason::new(
+        Code::LocalError,
+        format!("{}. It is started again, and tunnels come back by themselves.", capital(why)),
+    )
 }
 
 /// Two tunnels claim the same identities with different keys.

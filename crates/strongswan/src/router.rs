@@ -343,6 +343,8 @@ impl Router {
             tunnel.record.engine(format!("{why}; starting it again"), now);
             tunnel.parting = None;
             tunnel.forget_cut();
+            // That it was left to a peer is forgotten as by a daemon that starts.
+            tunnel.is_left_to_peer = false;
             if tunnel.is_wanted() {
                 tunnel.record.failed(explain::lost(why), now);
             }

@@ -79,6 +79,8 @@ pub(crate) struct Tunnel {
     leaving: BTreeMap<u32, i64>,
     /// Whether the peer was lost and is, by the plan, to begin again itself.
     pub(crate) is_left_to_peer: bool,
+    /// The daemon's number of the IKE SA that the peer was lost with, which the daemon may show for a moment yet.
+    lost: Option<u32>,
     /// The daemon's numbers of IKE SAs whose peer does not answer, and when it counts as dead for each.
     pub(crate) dead_at: BTreeMap<u32, i64>,
     /// Where the peer does not answer although nothing is up.
@@ -112,6 +114,7 @@ impl Tunnel {
             between_until: None,
             leaving: BTreeMap::new(),
             is_left_to_peer: false,
+            lost: None,
             dead_at: BTreeMap::new(),
             silence: Silence::default(),
             sent_again_at: 0,
@@ -202,7 +205,7 @@ impl Tunnel {
             steps.extend(duplicates::renewed(sas));
             self.backoff.settle();
             self.silence = Silence::default();
-            self.is_left_to_peer = false;
+            self.is_left_to_peer &= sas.iter().all(|sa| self.lost == Some(sa.number));
             return steps;
         }
         self.outdated_at = None;
@@ -395,8 +398,9 @@ impl Tunnel {
         }
     }
 
-    /// The peer is dead. Whether we begin again is for the plan to say.
-    pub(crate) fn lost_peer(&mut self, now: i64) {
+    /// The peer is dead, as was seen with this IKE SA. Whether we begin again is for the plan to say.
+    pub(crate) fn lost_peer(&mut self, number: Option<u32>, now: i64) {
+        self.lost = number;
         self.is_left_to_peer = self.plan.dpd.action == DpdAction::Clear;
         self.backoff.reset(now);
     }

@@ -9,6 +9,7 @@ use karez_engine::{
     TunnelState,
 };
 use lab::{Lab, Site, tunnel, tunnel_v6};
+use std::time::Duration;
 
 const V1: IkeVersion = IkeVersion::V1(IkeMode::Main);
 const V2: IkeVersion = IkeVersion::V2;
@@ -178,6 +179,33 @@ async fn a_dead_peer_is_noticed_in_the_time_that_the_plan_says_and_comes_back_by
         a.wait_up(ids[0]).await;
         b.wait_up(ids[1]).await;
         assert_eq!(lab.ping("a", "10.1.0.1", "10.2.0.1", 3), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_was_lost_is_not_called_again_when_the_plan_leaves_that_to_it() {
+    for version in [V1, V2] {
+        let mut plans = [tunnel("a", version), tunnel("b", version)];
+        for plan in &mut plans {
+            (plan.dpd.interval, plan.dpd.timeout, plan.dpd.action) = (1, 4, DpdAction::Clear);
+        }
+        plans[1].initiator = Initiator::ResponseOnly;
+        let ids = [plans[0].id, plans[1].id];
+        let (lab, mut a, mut b) = up(plans.clone(), &[]).await;
+        lab.wire(false);
+        let status = a.wait_code(ids[0], TunnelState::Down, Code::PeerLost).await;
+        assert!(status.reason.unwrap().message.contains("action is clear"));
+        b.wait_code(ids[1], TunnelState::Down, Code::PeerLost).await;
+        lab.wire(true);
+        a.events.clear();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let status = a.status(ids[0]);
+        assert_eq!(status.reason.map(|reason| reason.code), Some(Code::PeerLost), "{}", a.story());
+        assert!(a.events.is_empty(), "{}", a.story());
+        // An edit has us begin again.
+        plans[0].dpd.action = DpdAction::Hold;
+        a.apply(&plans[..1]).await;
+        a.wait_up(ids[0]).await;
     }
 }
 

@@ -41,7 +41,9 @@ impl Reasons {
     pub(super) fn learn(&mut self, reason: Reason, now: i64) {
         if let Some((best, at)) = &mut self.best {
             let is_fresh = now.saturating_sub(*at) < STANDS;
-            if is_fresh && weight(best) > weight(&reason) {
+            // What a peer wanted in an IKE SA that is lost with it is not what keeps the tunnel down now.
+            let is_past = best.code == Code::SelectorMismatch && reason.code == Code::PeerLost;
+            if is_fresh && !is_past && weight(best) > weight(&reason) {
                 if best.code == reason.code {
                     *at = now;
                 }

@@ -125,7 +125,7 @@ fn learn(tunnel: &mut Tunnel, finding: &Finding, is_shared: bool, now: i64) {
             if let Some(reason) = explain::reason(&finding.what, &tunnel.plan, peer) {
                 tunnel.record.failed(reason, now);
             }
-            tunnel.lost_peer(now);
+            tunnel.lost_peer(finding.number, now);
         }
         What::GivenUp => {
             if let Some(peer) = peer.filter(|_| begins) {

@@ -5,6 +5,7 @@ use super::configure::{end, tolerate};
 use crate::blueprint::{Child, is_ours, tunnel_of};
 use crate::clock::{SECOND, now};
 use crate::daemon;
+use crate::explain;
 use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use crate::tunnel::duplicates::replaced_whole;
 use crate::tunnel::{Step, Tunnel};
@@ -74,10 +75,12 @@ impl Router {
             tunnel.observe(&own, now);
             let dead = dead(tunnel, &own, now);
             if !dead.is_empty() {
-                steps.extend(dead.into_iter().map(|number| (Some(id), Step::DropIke(number))));
+                steps.extend(dead.iter().map(|number| (Some(id), Step::DropIke(*number))));
                 lost_peers.extend(peer_to_restart(tunnel));
             }
-            steps.extend(tunnel.decide(&own, now).into_iter().map(|step| (Some(id), step)));
+            let alive: Vec<&ObservedIke> =
+                own.iter().copied().filter(|sa| !dead.contains(&sa.number)).collect();
+            steps.extend(tunnel.decide(&alive, now).into_iter().map(|step| (Some(id), step)));
             tunnel.pass_overlap(now);
             let has = |child: &Child| {
                 let loaded = tunnel.blueprint.as_ref().and_then(|own| self.loaded.get(&own.connection));
@@ -196,10 +199,8 @@ fn dead(tunnel: &mut Tunnel, sas: &[&ObservedIke], now: i64) -> Vec<u32> {
     if silent.is_empty() {
         return silent;
     }
-    let message =
-        format!("Dead peer detection: the peer has not answered for {} seconds.", tunnel.plan.dpd.timeout);
-    tunnel.record.failed(Reason::new(Code::PeerLost, message), now);
-    tunnel.lost_peer(now);
+    tunnel.record.failed(explain::dead(&tunnel.plan, tunnel.peer), now);
+    tunnel.lost_peer(silent.first().copied(), now);
     silent
 }
 
