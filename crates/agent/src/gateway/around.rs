@@ -110,8 +110,10 @@ impl Around {
             Err(Error::NoNamespace { .. }) => (None, None),
             Err(error) => return Err(error),
         };
-        let ports = interest.ports(&around.borrow_and_update());
-        let listener = Listener { inside, number, around, interest, ports };
+        let seen = Arc::clone(&around.borrow_and_update());
+        let ports = interest.ports(&seen);
+        let seen_number = interest.number(&seen);
+        let listener = Listener { inside, number, seen_number, around, interest, ports };
         Ok(Watch::new(stream::unfold(listener, |mut listener| async move {
             listener.changed().await.then_some(((), listener))
         })))
@@ -123,6 +125,8 @@ struct Listener {
     inside: Option<Events>,
     /// The number of the namespace that is listened to.
     number: Option<u64>,
+    /// The number that was last seen around, which comes later: of a namespace that is being made it is another one.
+    seen_number: Option<u64>,
     around: watch::Receiver<Arc<Seen>>,
     interest: Interest,
     ports: Vec<Option<Port>>,
@@ -147,10 +151,12 @@ impl Listener {
                 }
             }
             let seen = Arc::clone(&self.around.borrow_and_update());
-            if let Some(name) = &self.interest.namespace
-                && seen.namespaces.get(name).copied() != self.number
-            {
-                return false;
+            let seen_number = self.interest.number(&seen);
+            if seen_number != self.seen_number {
+                self.seen_number = seen_number;
+                if seen_number != self.number {
+                    return false;
+                }
             }
             let ports = self.interest.ports(&seen);
             if ports != self.ports {
@@ -162,6 +168,11 @@ impl Listener {
 }
 
 impl Interest {
+    /// The number of its namespace as it was seen.
+    fn number(&self, seen: &Seen) -> Option<u64> {
+        self.namespace.as_ref().and_then(|name| seen.namespaces.get(name).copied())
+    }
+
     fn ports(&self, seen: &Seen) -> Vec<Option<Port>> {
         self.links.iter().map(|name| seen.links.get(name).copied()).collect()
     }

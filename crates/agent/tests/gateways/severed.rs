@@ -262,8 +262,9 @@ async fn what_somebody_does_to_a_router_of_ours_is_heard_of_and_repaired() -> Re
         let mut looks = 0;
         loop {
             assert!(!cloud.make(&guards).await?);
-            if timeout(Duration::from_millis(500), watch.changed()).await.is_err() {
-                break;
+            match timeout(Duration::from_millis(500), watch.changed()).await {
+                Ok(goes_on) => assert!(goes_on, "after {looks} words of {command}"),
+                Err(_) => break,
             }
             looks += 1;
             assert!(looks < 50, "each look is heard");
