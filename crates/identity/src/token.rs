@@ -24,11 +24,17 @@ impl TokenHash {
 /// How long our own tokens and generated secrets are, in characters.
 pub(crate) const LENGTH: usize = 43;
 
-/// 256 random bits in URL-safe characters; none when the machine gives no randomness.
+/// 256 random bits in URL-safe characters; none when the machine gives no randomness. The first is no dash: commands that
+/// are given the secret as an argument would take it for an option.
 pub(crate) fn generate() -> Option<Secret> {
     let mut bytes = [0; 32];
-    rand::fill(&mut bytes).ok()?;
-    Some(Secret::new(url_safe(&bytes)))
+    loop {
+        rand::fill(&mut bytes).ok()?;
+        let secret = Secret::new(url_safe(&bytes));
+        if !secret.expose().starts_with('-') {
+            return Some(secret);
+        }
+    }
 }
 
 /// An audit id: 128 random bits in URL-safe characters.
@@ -74,5 +80,12 @@ mod tests {
         let (one, other) = (generate().unwrap(), generate().unwrap());
         assert_eq!(one.expose().len(), LENGTH);
         assert!(one != other);
+    }
+
+    #[test]
+    fn no_generated_secret_looks_like_an_option() {
+        for _ in 0..2000 {
+            assert!(!generate().unwrap().expose().starts_with('-'));
+        }
     }
 }
