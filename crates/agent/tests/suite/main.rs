@@ -1,0 +1,4 @@
+//! The agent and its gateways.
+
+mod agent;
+mod gateways;

@@ -1,0 +1,4 @@
+//! On SQLite.
+
+#[path = "rules/mod.rs"]
+mod rules;
