@@ -2,7 +2,8 @@
 # What scripts/demo and scripts/test share: saying things, and installing what a fresh Debian lacks.
 # Sourced, never run. Callers set `set -euo pipefail` and stand in the repository's root.
 
-readonly CACHE="$PWD/.cache"
+# What is downloaded or built once for this user: every clone finds it again.
+readonly CACHE="${KAREZ_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/karez}"
 
 fail() {
     printf '\n%s: %s\n' "$(basename "$0")" "$1" >&2
@@ -86,30 +87,29 @@ python_for_environments() {
     return 1
 }
 
-# python_environment NAME REQUIREMENTS CONSTRAINTS: a virtual environment in .cache/venv/NAME, made again only when
-# the pinned files or the interpreter change. Sets ENVIRONMENT to its directory.
+# python_environment NAME REQUIREMENTS [CONSTRAINTS]: a virtual environment below the cache, one for each wording of the
+# files that pin it, so that another clone's is left alone. Sets ENVIRONMENT to its directory.
 python_environment() {
-    local name=$1 requirements=$2 constraints=$3 python wanted
+    local name=$1 pins=("${@:2}") python wanted options=()
     if ! python=$(python_for_environments); then
         need_packages "the OpenStack clients" python3 python3-venv
         python=$(python_for_environments) ||
             fail "no Python 3.11 or newer with the modules venv and ensurepip was found" \
                 "Debian 12 and 13 have them in the packages python3 and python3-venv."
     fi
-    ENVIRONMENT="$CACHE/venv/$name"
-    # Its programs begin with its place: one that was moved is made anew.
-    wanted=$(printf '%s\n' "$ENVIRONMENT"; "$python" -VV; cat "$requirements" "$constraints")
-    if [ "$(cat "$ENVIRONMENT/made-from" 2>/dev/null)" = "$wanted" ]; then
-        return
-    fi
+    wanted=$("$python" -VV; cat "${pins[@]}")
+    # Its programs begin with its place, so it is never moved.
+    ENVIRONMENT="$CACHE/venv/$name-$(sha256sum <<<"$wanted" | head -c 8)"
+    [ ! -e "$ENVIRONMENT/complete" ] || return 0
     rm -rf "$ENVIRONMENT"
     mkdir -p "$CACHE/venv"
     run_quietly "Making the Python environment $name" "$python" -m venv "$ENVIRONMENT" ||
         fail "$python cannot make a virtual environment in $ENVIRONMENT"
-    run_quietly "Installing $(grep -c '^[a-z]' "$requirements") Python packages and what they need" \
-        "$ENVIRONMENT/bin/python" -m pip install --disable-pip-version-check --requirement "$requirements" \
-        --constraint "$constraints" ||
-        fail "the packages of $requirements could not be installed from the Python package index" \
+    [ ${#pins[@]} -lt 2 ] || options=(--constraint "${pins[1]}")
+    run_quietly "Installing $(grep -c '^[a-z]' "${pins[0]}") Python packages and what they need" \
+        "$ENVIRONMENT/bin/python" -m pip install --disable-pip-version-check --requirement "${pins[0]}" \
+        "${options[@]}" ||
+        fail "the packages of ${pins[0]} could not be installed from the Python package index" \
             "Without network, set PIP_FIND_LINKS to a directory with their wheels."
-    printf '%s\n' "$wanted" >"$ENVIRONMENT/made-from"
+    touch "$ENVIRONMENT/complete"
 }

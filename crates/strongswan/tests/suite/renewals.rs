@@ -1,4 +1,4 @@
-//! SAs with the shortest lifetime that the API takes are renewed in time: nothing is lost, and nothing is ever down.
+//! SAs are renewed in time: nothing is lost, and nothing is ever down.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -6,11 +6,11 @@ use crate::lab::{Lab, processes_in, tunnel};
 use karez_engine::{EventKind, IkeMode, IkeVersion, TunnelState};
 use std::process::Command;
 
-/// Seconds; `model` bounds it.
-const LIFETIME: u32 = 60;
+/// Seconds: half of the shortest that the API takes, so that the test takes half as long. It leaves three for an attempt.
+const LIFETIME: u32 = 30;
 
 /// One each 50 ms, over more than a lifetime.
-const PINGS: u32 = 1500;
+const PINGS: u32 = 700;
 
 #[tokio::test]
 async fn of_ikev2_lose_nothing() {

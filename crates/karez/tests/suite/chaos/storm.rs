@@ -12,8 +12,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-/// How long it storms.
-const STORM: Duration = Duration::from_secs(60);
+/// How long it storms, unless KAREZ_CHAOS_SECONDS says longer.
+const STORM: u64 = 15;
+
+/// The same storm each time, unless KAREZ_CHAOS_SEED names another or says `random`.
+const SEED: u64 = 1;
 
 /// For everything to be as it should afterwards.
 const CALM: Duration = Duration::from_secs(60);
@@ -25,10 +28,9 @@ const NOBODY: &str = "to nobody";
 const MOST: usize = 6;
 
 #[test]
-fn after_a_minute_of_kills_and_edits_all_is_as_asked_and_what_was_not_concerned_lost_nothing() -> Result<()> {
-    let seed = std::env::var("KAREZ_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-    eprintln!("KAREZ_CHAOS_SEED={seed} repeats this storm");
+fn after_kills_and_edits_all_is_as_asked_and_what_was_not_concerned_lost_nothing() -> Result<()> {
+    let (seed, length) = (seed()?, length()?);
+    eprintln!("KAREZ_CHAOS_SEED={seed} KAREZ_CHAOS_SECONDS={} repeats this storm", length.as_secs());
     let mut parts = Parts::build("storm")?;
     let before = parts.node.inventory()?;
 
@@ -42,7 +44,7 @@ fn after_a_minute_of_kills_and_edits_all_is_as_asked_and_what_was_not_concerned_
 
     let (things, rules) = (things(&parts)?, rules(&near)?);
 
-    let storm = Storm::new(&near, Dice::new(seed))?.rage(&mut parts, &tunnel, &mut pinger)?;
+    let storm = Storm::new(&near, Dice::new(seed))?.rage(length, &mut parts, &tunnel, &mut pinger)?;
     pinger.flows(10, UP)?;
     let times = is_as_asked(&parts, &near, &far, &tunnel)?;
     assert_eq!(spis(&bystander.near)?, sas);
@@ -76,6 +78,24 @@ fn after_a_minute_of_kills_and_edits_all_is_as_asked_and_what_was_not_concerned_
     })?;
     parts.ground.succeeded();
     Ok(())
+}
+
+fn seed() -> Result<u64> {
+    match std::env::var("KAREZ_CHAOS_SEED").as_deref() {
+        Err(_) => Ok(SEED),
+        Ok("random") => Ok(u64::from(std::process::id())),
+        Ok(given) => given
+            .parse()
+            .with_context(|| format!("KAREZ_CHAOS_SEED={given} is neither a number nor `random`")),
+    }
+}
+
+fn length() -> Result<Duration> {
+    let seconds = match std::env::var("KAREZ_CHAOS_SECONDS") {
+        Err(_) => STORM,
+        Ok(given) => given.parse().with_context(|| format!("KAREZ_CHAOS_SECONDS={given} is not a number"))?,
+    };
+    Ok(Duration::from_secs(seconds))
 }
 
 /// The node's inventory, whatever the numbers of processes are.
@@ -136,9 +156,15 @@ impl<'a> Storm<'a> {
     }
 
     /// Returns when it is over: agent and server run, and the tunnel is wanted up. Says what has happened.
-    fn rage(mut self, parts: &mut Parts, tunnel: &Tunnel, pinger: &mut Pinger) -> Result<String> {
+    fn rage(
+        mut self,
+        length: Duration,
+        parts: &mut Parts,
+        tunnel: &Tunnel,
+        pinger: &mut Pinger,
+    ) -> Result<String> {
         let clock = Timeline::begin();
-        while clock.elapsed() < STORM {
+        while clock.elapsed() < length {
             match self.dice.below(20) {
                 0 => {
                     parts.node.kill();

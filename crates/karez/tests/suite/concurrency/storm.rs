@@ -22,7 +22,8 @@ pub const CONNECTIONS: &str = "vpn/ipsec-site-connections";
 
 /// So many objects of a kind without a quota, at most, so that lists stay short.
 const ENOUGH: usize = 40;
-const STORM: Duration = Duration::from_secs(20);
+/// It goes on until it has been one; see [`Storm::must_have_been_one`].
+const STORM: Duration = Duration::from_secs(10);
 /// By then a machine that does anything has done everything.
 const LONGEST_STORM: Duration = Duration::from_secs(120);
 /// So many faults are kept; by then it is clear that the server is not sound.
