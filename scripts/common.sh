@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/demo and scripts/test share: saying things, and installing what a fresh Debian lacks.
+# What scripts/demo and scripts/test share: saying things, building, and installing what a fresh Debian lacks.
 # Sourced, never run. Callers set `set -euo pipefail` and stand in the repository's root.
 
 # What is downloaded or built once for this user: every clone finds it again.
@@ -73,6 +73,12 @@ need_rust() {
         "Karez is built from source with Rust 1.95 or newer; install it with rustup and run this again."
     # The bundled SQLite and the cryptography library are C.
     command -v cc >/dev/null || need_packages "building Karez" build-essential
+}
+
+# The binaries as the tests have them, so that scripts/demo and scripts/test build nothing twice. It takes the whole
+# workspace and a target of tests, the smallest, for cargo to choose the same features of what others have written.
+build_karez() {
+    cargo build --workspace --locked --bins --test corpus
 }
 
 # Prints a Python that can make virtual environments; Debian splits that part into its own package.
