@@ -4,8 +4,9 @@
 //! by project are at work as they are for a tenant.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::api::{Api, id_of};
@@ -22,6 +23,10 @@ pub const SITE_CONNECTIONS: &str = "/v2.0/vpn/ipsec-site-connections";
 const PROJECT: &str = "bench";
 const USER: &str = "bench";
 const PASSWORD: &str = "bench-also-only-here";
+
+/// For the server to say of all connections that no agent runs them; it looks each two seconds.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub struct Bed {
     /// The member's session.
@@ -41,6 +46,7 @@ pub async fn prepare(address: SocketAddr) -> Result<Bed> {
     let service = json!({"name": "bench", "router_id": router, "subnet_id": subnet});
     let service_body = json!({ "vpnservice": service }).to_string();
     let seeded = seed(&mut member, service).await.context("cannot seed the connections")?;
+    settle(&mut member).await.context("the connections do not settle")?;
     Ok(Bed { member, address, service_body, seeded })
 }
 
@@ -122,4 +128,24 @@ async fn seed(member: &mut Api, service: Value) -> Result<Vec<Id>> {
         ids.push(id_of(&created)?);
     }
     Ok(ids)
+}
+
+/// Waits until every connection says that no agent runs its router. The server finds that out a
+/// moment after they were created; from then on nothing changes them but a request, and whatever
+/// else differs between two answers is wrong.
+async fn settle(member: &mut Api) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let document = member.get(&format!("{SITE_CONNECTIONS}?fields=status_reason")).await?;
+        let listed = document["ipsec_site_connections"].as_array().context("the list is missing")?;
+        let settled = listed.iter().filter(|shown| shown["status_reason"] == "no_agent").count();
+        if settled == CONNECTIONS {
+            return Ok(());
+        }
+        ensure!(
+            since.elapsed() < SETTLE_LIMIT,
+            "{settled} of {CONNECTIONS} are without an agent and say so after {SETTLE_LIMIT:?}: {document}"
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

@@ -9,8 +9,8 @@ use crate::client::{Answer, Connection};
 use crate::load::{Journey, Step};
 use crate::request::{Id, Template, id_in};
 
-/// Reads: sends the same few requests in turn. Nothing changes meanwhile, so that every answer
-/// must be as long as the one that was verified.
+/// Reads: sends the same few requests in turn. The bed has settled and nothing changes meanwhile,
+/// so that every answer must be as long as the one that was verified.
 pub struct Read {
     pub requests: Rc<Vec<Vec<u8>>>,
     pub next: usize,
