@@ -10,6 +10,7 @@
 
 mod api;
 mod bed;
+mod brief;
 mod client;
 mod journey;
 mod load;
@@ -50,6 +51,9 @@ enum Command {
     Api(service::Arguments),
     /// What becomes of requests on the network: tunnels, edits, restarts. Needs root.
     Tunnels(tunnels::Arguments),
+    /// Every part of both with as little as it takes, to see that each still works; its figures
+    /// say nothing. Needs root.
+    Brief(brief::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -57,6 +61,7 @@ fn main() -> Result<()> {
     match line.command.unwrap_or(Command::Api(line.service)) {
         Command::Api(arguments) => service::run(&arguments),
         Command::Tunnels(arguments) => tunnels::run(&arguments),
+        Command::Brief(arguments) => brief::run(&arguments),
     }
 }
 

@@ -48,6 +48,24 @@ pub struct Arguments {
     json: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// Every scenario on every store for half a second. Without warming up, so that what is created
+    /// in that time is there to be deleted in the next.
+    pub fn brief(karez: Option<PathBuf>, postgres_url: Option<String>) -> Self {
+        Self {
+            karez,
+            store: Store::value_variants().to_vec(),
+            postgres_url,
+            seconds: 0.5,
+            warm_up: 0.0,
+            concurrency: vec![4],
+            starts: 1,
+            directory: None,
+            json: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Store {
     Sqlite,

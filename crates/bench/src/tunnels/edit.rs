@@ -16,9 +16,6 @@ use crate::statistics::median;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long processor time is taken while nothing is asked for.
-const IDLE: Duration = Duration::from_secs(4);
-
 /// Between two edits whose processor time is taken, as many times as one takes: each is done before the next.
 const PACE: u32 = 3;
 
@@ -69,8 +66,9 @@ impl Crowd {
     }
 }
 
-/// Lets a router's connections grow, and edits one of them with each number.
-pub fn measure(karez: &Path, numbers: &[usize], edits: usize) -> Result<Vec<Crowd>> {
+/// Lets a router's connections grow, and edits one of them with each number. Before, processor time
+/// is taken for as long as `watched` while nothing is asked for.
+pub fn measure(karez: &Path, numbers: &[usize], edits: usize, watched: Duration) -> Result<Vec<Crowd>> {
     let ground = Ground::claim("benchedit")?;
     let internet = Internet::build(&ground)?;
     let address = Address {
@@ -107,7 +105,7 @@ pub fn measure(karez: &Path, numbers: &[usize], edits: usize) -> Result<Vec<Crow
         let creation = begun.elapsed();
         let edited = connections.get(number / 2).context("there is a connection")?;
         let bench = Bench { end: &end, client, sites: &sites, edited, edits };
-        let idle = bench.idle()?;
+        let idle = bench.idle(watched)?;
         let edits = vec![
             bench.edit("psk", idle, |number| json!({"psk": format!("another key {number}")}))?,
             bench.edit(
@@ -139,10 +137,10 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// What is used in a second while nothing is asked for.
-    fn idle(&self) -> Result<Cpu> {
+    fn idle(&self, watched: Duration) -> Result<Cpu> {
         let before = Cpu::now(&self.end.cloud, self.sites)?;
-        thread::sleep(IDLE);
-        Ok(Cpu::now(&self.end.cloud, self.sites)?.since(before).scaled(1.0 / IDLE.as_secs_f64()))
+        thread::sleep(watched);
+        Ok(Cpu::now(&self.end.cloud, self.sites)?.since(before).scaled(1.0 / watched.as_secs_f64()))
     }
 
     fn edit(&self, what: &'static str, idle: Cpu, body: impl Fn(usize) -> Value) -> Result<Edits> {
