@@ -1,7 +1,7 @@
 //! Tunnels of other shapes than the usual one: IPv6, several networks at each end, a NAT in between.
 
 use crate::tunnels::stage::{UP, binary, first, net, second};
-use crate::tunnels::told::settled;
+use crate::tunnels::told::{reaches, settled};
 use anyhow::Result;
 use karez_scene::{Address, Cloud, Connection, End, Ground, Internet, Lan, Peer, Wish, needs, random_key};
 use serde_json::json;
@@ -30,7 +30,7 @@ fn ipv6_in_ipv6() -> Result<()> {
     let right = two.connect(&one.as_peer(), &key, &Wish::modern())?;
     settled(&left, &right)?;
     let capture = one.cloud.capture()?;
-    assert!(one.host.ping(second.host, 20)?.all_answered());
+    reaches(&one.host, second.host)?;
     assert!(capture.stop()?.clear().is_empty());
     ground.succeeded();
     Ok(())
@@ -63,8 +63,7 @@ fn two_networks_at_each_end_all_reach_each_other() -> Result<()> {
         for lan in &rights {
             // One host at a time has the address.
             let other = lan.host(&format!("right{number}"), address(lan, 20 + number)?)?;
-            let pings = host.ping(other.addresses()[0], 10)?;
-            assert!(pings.all_answered(), "{} -> {}: {}", host.addresses()[0], lan.cidr(), pings.summary());
+            reaches(&host, other.addresses()[0])?;
             other.leave()?;
         }
     }
@@ -95,8 +94,8 @@ fn a_router_behind_nat_reaches_out() -> Result<()> {
     begun.becomes("ACTIVE", UP)?;
     waiting.becomes("ACTIVE", UP)?;
 
-    assert!(hidden.host.ping(second().host, 20)?.all_answered());
-    assert!(server.host.ping(first().host, 20)?.all_answered());
+    reaches(&hidden.host, second().host)?;
+    reaches(&server.host, first().host)?;
     assert_eq!(begun.status()?.0["ike"]["has_nat"], true);
     ground.succeeded();
     Ok(())
