@@ -46,7 +46,12 @@ impl Ground {
         };
         let folder = directory.path().to_owned();
         let opening = std::thread::spawn(move || {
-            let database = Database::create(kind, &folder).expect("a database");
+            let migrate = |url: &str| {
+                let keyring = Keyring::open(&folder.join("template.key"))?;
+                Store::open(Options::postgres(url, keyring))?;
+                Ok(())
+            };
+            let database = Database::migrated(kind, &folder, migrate).expect("a database");
             let url = database.url();
             let options = match url.strip_prefix("sqlite:") {
                 Some(path) => Options::sqlite(path, keyring),

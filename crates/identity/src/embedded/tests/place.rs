@@ -17,7 +17,13 @@ impl Place {
         let wanted = std::env::var("KAREZ_TEST_STORE").unwrap_or_default();
         let kind = if wanted == "postgresql" { StoreKind::Postgresql } else { StoreKind::Sqlite };
         let folder = directory.path().to_owned();
-        let database = aside(move || Database::create(kind, &folder).unwrap());
+        let database = aside(move || {
+            let migrate = |url: &str| {
+                let keyring = Keyring::open(&folder.join("template.key"))?;
+                Ok(drop(Store::open(Options::postgres(url, keyring))?))
+            };
+            Database::migrated(kind, &folder, migrate).unwrap()
+        });
         Self { directory, database: Some(database) }
     }
 
