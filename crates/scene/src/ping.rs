@@ -57,6 +57,15 @@ impl Pings {
         self.sent > 0 && self.lost.is_empty()
     }
 
+    /// Whether nothing is missing but now and then a single one, at most one in a hundred: no more than may happen
+    /// without a cause. Whatever interrupts traffic takes some in a row, when they are sent close together.
+    #[must_use]
+    pub fn were_not_interrupted(&self) -> bool {
+        let few = self.sent.div_ceil(100) as usize;
+        let is_alone = |pair: &[Lost]| pair[0].number + 1 < pair[1].number;
+        self.received > 0 && self.lost.len() <= few && self.lost.windows(2).all(is_alone)
+    }
+
     /// In a few words: `50 of 50 answered, 0.61 ms`.
     #[must_use]
     pub fn summary(&self) -> String {

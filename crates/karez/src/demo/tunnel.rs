@@ -1,17 +1,21 @@
 //! The tunnel: made through the public API at both ends, waited for, and used.
 
+use super::agreed;
 use super::paper::{Paper, seconds};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use karez_scene::{Connection, End, Timeline, Wish, random_key, wait};
 use std::time::Duration;
 
 /// For a tunnel to come up.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// Pings in each direction.
 pub(super) const PINGS: u32 = 50;
 
-/// Makes the objects at both ends and waits until both say that the tunnel is up.
+/// How often they are sent until all are answered: one packet may get lost on any network.
+const ROUNDS: u32 = 5;
+
+/// Makes the objects at both ends and waits until both say that the tunnel is up, and have the same SAs.
 pub(super) fn between(paper: &Paper, one: &End, two: &End) -> Result<(Connection, Connection)> {
     paper.heading("The tunnel: IKE policy, IPsec policy and connection at each end, through the API")?;
     let (key, wish) = (random_key()?, Wish::modern());
@@ -42,6 +46,10 @@ pub(super) fn between(paper: &Paper, one: &End, two: &End) -> Result<(Connection
         }
         Ok(if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) })
     })?;
+    // Before that, packets may be lost with an SA that goes.
+    agreed::settled(&left, &right)?;
+    let since = timeline.elapsed().saturating_sub(timeline.at("asked").unwrap_or_default());
+    paper.line("both have the same SAs", &format!("after {}", seconds(since)))?;
     Ok((left, right))
 }
 
@@ -49,12 +57,21 @@ pub(super) fn between(paper: &Paper, one: &End, two: &End) -> Result<(Connection
 pub(super) fn reach(paper: &Paper, one: &End, two: &End) -> Result<()> {
     paper.heading("With it they do")?;
     for (from, to) in [(one, two), (two, one)] {
-        let (here, there) = (from.host.addresses()[0], to.host.addresses()[0]);
-        let pings = from.host.ping(there, PINGS)?;
-        paper.line(&format!("ping {here} -> {there}"), &pings.summary())?;
-        ensure!(pings.all_answered(), "{} pings from {here} to {there} were not answered", pings.lost.len());
+        reaches(paper, from, to)?;
     }
     Ok(())
+}
+
+fn reaches(paper: &Paper, from: &End, to: &End) -> Result<()> {
+    let (here, there) = (from.host.addresses()[0], to.host.addresses()[0]);
+    for _ in 0..ROUNDS {
+        let pings = from.host.ping(there, PINGS)?;
+        paper.line(&format!("ping {here} -> {there}"), &pings.summary())?;
+        if pings.all_answered() {
+            return Ok(());
+        }
+    }
+    bail!("of {ROUNDS} times {PINGS} pings from {here} to {there}, some were lost each time")
 }
 
 /// A connection whose status is followed.

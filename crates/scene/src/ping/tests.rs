@@ -53,6 +53,22 @@ fn the_last_one_alone_may_be_on_its_way_and_any_other_is_lost() {
 }
 
 #[test]
+fn a_lost_ping_now_and_then_is_no_interruption_and_two_in_a_row_are_one() {
+    let pings = |sent: u32, lost: &[u32]| Pings {
+        sent,
+        received: sent - u32::try_from(lost.len()).expect("few"),
+        lost: lost.iter().map(|number| Lost { number: *number, at: Duration::ZERO }).collect(),
+        median: None,
+    };
+    assert!(pings(50, &[]).were_not_interrupted());
+    assert!(pings(50, &[7]).were_not_interrupted());
+    assert!(pings(300, &[7, 9, 200]).were_not_interrupted());
+    assert!(!pings(50, &[7, 20]).were_not_interrupted());
+    assert!(!pings(300, &[7, 8]).were_not_interrupted());
+    assert!(!pings(1, &[1]).were_not_interrupted());
+}
+
+#[test]
 fn numbers_go_on_after_65535() {
     assert_eq!(unwrapped(65535, 65534), 65535);
     assert_eq!(unwrapped(0, 65535), 65536);
