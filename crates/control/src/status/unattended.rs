@@ -50,6 +50,10 @@ fn mark(tx: &mut Tx<'_>, kind: Kind, id: &str, knows_lost: bool) -> Result<bool,
     let reason = unattended.or_else(|| plan::obstacle(&service, &stored).filter(|_| is_connection));
     let reason = reason.filter(|reason| knows_lost || reason.code != Code::AgentLost);
     let Some(reason) = reason else { return Ok(false) };
+    // As in the query: what says so already is left as it is, whatever has become of its status since.
+    if stored.opt_text("status_reason") == Some(reason.code.as_str()) {
+        return Ok(false);
+    }
     settle(tx, kind, id, |object| Some((status_for(&reason, object), Some(reason))))
 }
 
