@@ -20,7 +20,8 @@ impl Place {
         let database = aside(move || {
             let migrate = |url: &str| {
                 let keyring = Keyring::open(&folder.join("template.key"))?;
-                Ok(drop(Store::open(Options::postgres(url, keyring))?))
+                Store::open(Options::postgres(url, keyring))?;
+                Ok(())
             };
             Database::migrated(kind, &folder, migrate).unwrap()
         });
