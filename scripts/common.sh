@@ -75,10 +75,10 @@ need_rust() {
     command -v cc >/dev/null || need_packages "building Karez" build-essential
 }
 
-# The binaries as the tests have them, so that scripts/demo and scripts/test build nothing twice. It takes the whole
+# The binary as the tests have it, so that scripts/demo and scripts/test build nothing twice. It takes the whole
 # workspace and a target of tests, the smallest, for cargo to choose the same features of what others have written.
 build_karez() {
-    cargo build --workspace --locked --bins --test corpus
+    cargo build --workspace --locked --bin karez --test corpus
 }
 
 # Prints a Python that can make virtual environments; Debian splits that part into its own package.
