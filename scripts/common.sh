@@ -75,10 +75,10 @@ need_rust() {
     command -v cc >/dev/null || need_packages "building Karez" build-essential
 }
 
-# The binary as the tests have it, so that scripts/demo and scripts/test build nothing twice. It takes the whole
-# workspace and a target of tests, the smallest, for cargo to choose the same features of what others have written.
+# The binary as the tests have it, so that scripts/demo and scripts/test build nothing twice: of the whole workspace, for
+# cargo to choose the same features of what others have written (crates/testing/Cargo.toml).
 build_karez() {
-    cargo build --workspace --locked --bin karez --test corpus
+    cargo build --workspace --locked --bin karez
 }
 
 # Prints a Python that can make virtual environments; Debian splits that part into its own package.

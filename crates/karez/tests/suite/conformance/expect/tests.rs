@@ -43,6 +43,17 @@ fn an_answer_as_expected_raises_no_complaint() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_mark_that_comes_between_two_answers_is_no_difference_and_any_other_reason_is() -> anyhow::Result<()> {
+    let expected: Expected =
+        toml::from_str(r#"equals = '{"thing": {"id": 1, "status_reason": null, "status_detail": null}}'"#)?;
+    for (reason, differences) in [("no_agent", 0), ("peer_lost", 1)] {
+        let json = json!({"thing": {"id": 1, "status_reason": reason, "status_detail": "Words"}});
+        assert_eq!(complaints(&expected, &Answer { json, ..Answer::default() })?.len(), differences);
+    }
+    Ok(())
+}
+
+#[test]
 fn every_kind_of_difference_raises_a_complaint() -> anyhow::Result<()> {
     for expected in [
         "status = 201",
