@@ -5,6 +5,7 @@ mod around;
 mod attached;
 mod forwarding;
 mod host;
+mod lanes;
 mod managed;
 mod names;
 mod observed;

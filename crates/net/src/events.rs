@@ -7,12 +7,12 @@ use std::future::pending;
 use std::io;
 
 use rtnetlink::MulticastGroup;
-use rtnetlink::sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
+use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
 use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::nfnetlink::received;
+use crate::nfnetlink::{Received, received};
 use crate::{Error, Namespace, errno};
 
 /// What is listened to of links, addresses and routing. Of forwarding and its like the kernel tells as "netconf".
@@ -40,6 +40,11 @@ const NETCONF: [u16; 2] = [80, 81];
 const IPSEC_GROUPS: [u32; 2] = [3, 4];
 const IPSEC: [u16; 3] = [0x14, 0x1c, 0x1d];
 
+/// `NFNLGRP_NFTABLES`, and what is said there when something goes: `NFT_MSG_DELTABLE`, `NFT_MSG_DELCHAIN`,
+/// `NFT_MSG_DELRULE`, each with the table's name in its first attribute.
+const FILTER_GROUP: u32 = 7;
+const FILTER: [u16; 3] = [10 << 8 | 2, 10 << 8 | 5, 10 << 8 | 8];
+
 /// The most octets that the kernel tells at once.
 const DATAGRAM: usize = 1 << 16;
 
@@ -66,6 +71,8 @@ pub struct Changed {
     /// Some of the kernel's IPsec policies went, or its security associations were flushed. One association that goes is
     /// not told: an IKE daemon ends them all the time.
     pub ipsec: bool,
+    /// Something of the table of nftables that is listened to went: it itself, a chain or a rule.
+    pub filter: bool,
 }
 
 /// How often each was heard of.
@@ -76,6 +83,7 @@ struct Changes {
     routes: u64,
     settings: u64,
     ipsec: u64,
+    filter: u64,
 }
 
 impl Events {
@@ -85,18 +93,33 @@ impl Events {
     ///
     /// [`Error::Denied`] and [`Error::System`] when the namespace cannot be entered or the socket not be opened.
     pub async fn open(namespace: &Namespace) -> Result<Self, Error> {
+        Self::listen(namespace, None).await
+    }
+
+    /// The same, and listens to the table of nftables of this name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Events::open`].
+    pub async fn with_table(namespace: &Namespace, table: &'static str) -> Result<Self, Error> {
+        Self::listen(namespace, Some(table)).await
+    }
+
+    async fn listen(namespace: &Namespace, table: Option<&'static str>) -> Result<Self, Error> {
         let runtime = tokio::runtime::Handle::current();
         let opened = namespace.run_async(move || {
             let _runtime = runtime.enter();
-            Ok::<_, io::Error>((subscribe()?, subscribe_ipsec()?))
+            let filter = table.map(|_| subscribe_filter()).transpose()?;
+            Ok::<_, io::Error>((subscribe()?, subscribe_ipsec()?, filter))
         });
-        let (socket, ipsec) =
+        let (socket, ipsec, filter) =
             opened.await?.map_err(|source| Error::system(namespace, "listen to netlink", source))?;
         let (sender, changes) = watch::channel(Changes::default());
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = listen(&socket, &sender, Changes::hear) => {}
-                () = listen_ipsec(ipsec.as_ref(), &sender) => {}
+                () = listen(Some(&socket), &sender, |changes, message| changes.hear(kind(message))) => {}
+                () = listen(ipsec.as_ref(), &sender, |changes, message| changes.hear_ipsec(kind(message))) => {}
+                () = listen(filter.as_ref(), &sender, |changes, message| changes.hear_filter(message, table)) => {}
             }
         });
         let task = task.abort_handle();
@@ -116,6 +139,7 @@ impl Events {
             routes: now.routes != before.routes,
             settings: now.settings != before.settings,
             ipsec: now.ipsec != before.ipsec,
+            filter: now.filter != before.filter,
         })
     }
 }
@@ -152,16 +176,20 @@ fn subscribe_ipsec() -> io::Result<Option<TokioSocket>> {
     Ok(Some(socket))
 }
 
-/// Never ends when there is nothing to listen to.
-async fn listen_ipsec(socket: Option<&TokioSocket>, sender: &watch::Sender<Changes>) {
-    match socket {
-        Some(socket) => listen(socket, sender, Changes::hear_ipsec).await,
-        None => pending().await,
-    }
+fn subscribe_filter() -> io::Result<TokioSocket> {
+    let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
+    socket.socket_mut().bind_auto()?;
+    socket.socket_mut().add_membership(FILTER_GROUP)?;
+    Ok(socket)
 }
 
-/// Takes in what this socket tells, until it tells no more.
-async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, hear: fn(&mut Changes, Option<u16>)) {
+/// Takes in what this socket tells, until it tells no more. Never ends when there is none.
+async fn listen(
+    socket: Option<&TokioSocket>,
+    sender: &watch::Sender<Changes>,
+    hear: impl Fn(&mut Changes, Option<&Received<'_>>),
+) {
+    let Some(socket) = socket else { return pending().await };
     let mut datagram = Vec::with_capacity(DATAGRAM);
     loop {
         datagram.clear();
@@ -169,7 +197,7 @@ async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, hear: fn(
             Ok(()) => {
                 sender.send_if_modified(|changes| {
                     let before = *changes;
-                    received(&datagram).for_each(|message| hear(changes, Some(message.kind)));
+                    received(&datagram).for_each(|message| hear(changes, Some(&message)));
                     *changes != before
                 });
             }
@@ -182,6 +210,10 @@ async fn listen(socket: &TokioSocket, sender: &watch::Sender<Changes>, hear: fn(
             }
         }
     }
+}
+
+fn kind(message: Option<&Received<'_>>) -> Option<u16> {
+    message.map(|message| message.kind)
 }
 
 impl Changes {
@@ -199,5 +231,20 @@ impl Changes {
     /// The same about IPsec, of which most does not matter.
     fn hear_ipsec(&mut self, kind: Option<u16>) {
         self.ipsec += u64::from(kind.is_none_or(|kind| IPSEC.contains(&kind)));
+    }
+
+    /// The same about nftables: of others' tables nothing matters.
+    fn hear_filter(&mut self, message: Option<&Received<'_>>, table: Option<&str>) {
+        let is_of = |message: &Received<'_>| {
+            // The name, with the zero at its end, follows the header of the first attribute.
+            let name = message.attributes().and_then(|attributes| attributes.get(4..));
+            let is_named = |name: &[u8]| {
+                table.is_some_and(|table| {
+                    name.strip_prefix(table.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+                })
+            };
+            FILTER.contains(&message.kind) && name.is_some_and(is_named)
+        };
+        self.filter += u64::from(message.is_none_or(is_of));
     }
 }

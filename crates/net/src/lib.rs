@@ -10,6 +10,7 @@ pub mod conntrack;
 mod errno;
 mod error;
 mod events;
+pub mod lane;
 mod link;
 mod namespace;
 mod netlink;
@@ -25,5 +26,5 @@ pub use link::{LOOPBACK, Link, LinkKind, LinkSettings, Mac, MacError, VethEnd, e
 pub use namespace::Namespace;
 pub use netlink::Netlink;
 pub use process::SpawnOptions;
-pub use route::{MAIN_TABLE, ObservedRoute, PROTOCOL, Route};
+pub use route::{Forward, MAIN_TABLE, ObservedRoute, PROTOCOL, Route};
 pub use rule::RoutingRule;

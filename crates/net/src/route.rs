@@ -45,6 +45,15 @@ pub struct Route {
     pub metric: u32,
 }
 
+/// What the kernel would do with a packet that is not for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forward {
+    /// Send it by the link of this number, or nowhere.
+    By(Option<u32>),
+    /// It cannot be told.
+    Unknown,
+}
+
 /// A route in the kernel's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedRoute {
@@ -158,6 +167,30 @@ impl Netlink {
             request.attributes.push(RouteAttribute::Source(from.into()));
         }
         self.leave(request, to).await
+    }
+
+    /// The number of the link by which a packet that came in through the link of this number, from one address to another,
+    /// would be forwarded now; none when it would not. Whether it would be let in at all is not certain from here when the
+    /// link is down or the kernel does not take such a source for one that is there: then the answer is [`Forward::Unknown`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub async fn forward(&self, link: u32, from: IpAddr, to: IpAddr) -> Result<Forward, Error> {
+        let mut request = question(to);
+        request.header.source_prefix_length = request.header.destination_prefix_length;
+        request.attributes.extend([RouteAttribute::Source(from.into()), RouteAttribute::Iif(link)]);
+        let refusals = [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES];
+        // The first also of routes of type blackhole; that is told apart by who has made them.
+        let uncertain = [errno::EINVAL, errno::EXDEV, errno::ENODEV];
+        match self.ask(RouteNetlinkMessage::GetRoute(request)).await {
+            Ok(answers) => Ok(Forward::By(answers.into_iter().find_map(leaves_by))),
+            Err(source) if refusals.iter().any(|refusal| errno::is(&source, *refusal)) => {
+                Ok(Forward::By(None))
+            }
+            Err(source) if uncertain.iter().any(|one| errno::is(&source, *one)) => Ok(Forward::Unknown),
+            Err(source) => Err(self.failed(format!("look up the route to {to}"), source)),
+        }
     }
 
     async fn leave(&self, request: RouteMessage, to: IpAddr) -> Result<Option<u32>, Error> {

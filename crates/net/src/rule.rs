@@ -46,17 +46,40 @@ impl Netlink {
         Ok(rules)
     }
 
-    /// Whether a rule, whoever has made it, leads all packets of the IP version of this address into a table.
+    /// Takes away the rules, whoever has made them, that have this number and lead all packets into the table of this
+    /// number, whatever their mark. The kernel cannot be told which of several with one number is meant: others of that
+    /// number and table that come before may go with them.
     ///
     /// # Errors
     ///
-    /// [`Error::System`].
-    pub async fn has_rule_into(&self, table: u32, version: IpAddr) -> Result<bool, Error> {
-        let family = if version.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let leads = |rule: &RoutingRule| {
-            rule.table == table && rule.from.prefix_len() == 0 && rule.to.prefix_len() == 0
+    /// [`Error::Denied`], [`Error::System`].
+    pub async fn remove_rules_for_all(&self, priority: u32, table: u32) -> Result<bool, Error> {
+        let mut has_changed = false;
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            while let Some(rule) = self.rule_for_all(family, priority, table).await? {
+                let mut message = message(&rule);
+                message.attributes.retain(|attribute| !matches!(attribute, RuleAttribute::Protocol(_)));
+                if !self.take_away(message, &rule).await? {
+                    break;
+                }
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
+    }
+
+    async fn rule_for_all(
+        &self,
+        family: AddressFamily,
+        priority: u32,
+        table: u32,
+    ) -> Result<Option<RoutingRule>, Error> {
+        let is_it = |found: &Found| {
+            let rule = &found.rule;
+            let is_for_all = rule.from.prefix_len() == 0 && rule.to.prefix_len() == 0 && found.is_for_all;
+            is_for_all && (rule.priority, rule.table) == (priority, table)
         };
-        Ok(self.all_rules(family).await?.iter().any(|found| leads(&found.rule)))
+        Ok(self.all_rules(family).await?.into_iter().find(is_it).map(|found| found.rule))
     }
 
     async fn all_rules(&self, family: AddressFamily) -> Result<Vec<Found>, Error> {
@@ -92,7 +115,11 @@ impl Netlink {
     }
 
     async fn remove_rule(&self, rule: &RoutingRule) -> Result<bool, Error> {
-        match self.change(RouteNetlinkMessage::DelRule(message(rule)), 0).await {
+        self.take_away(message(rule), rule).await
+    }
+
+    async fn take_away(&self, message: RuleMessage, rule: &RoutingRule) -> Result<bool, Error> {
+        match self.change(RouteNetlinkMessage::DelRule(message), 0).await {
             Ok(()) => Ok(true),
             Err(source) if errno::is(&source, errno::ENOENT) => Ok(false),
             Err(source) => Err(self.failed(format!("remove the routing rule {rule}"), source)),
@@ -133,6 +160,8 @@ fn message(rule: &RoutingRule) -> RuleMessage {
 struct Found {
     rule: RoutingRule,
     protocol: u8,
+    /// Whether it asks for neither a mark nor a link.
+    is_for_all: bool,
 }
 
 impl Found {
@@ -149,7 +178,7 @@ fn observed(message: RouteNetlinkMessage) -> Option<Found> {
         _ => return None,
     };
     let (mut from, mut to, mut priority, mut protocol) = (anywhere, anywhere, 0, 0);
-    let mut table = u32::from(message.header.table);
+    let (mut table, mut is_for_all) = (u32::from(message.header.table), true);
     for attribute in message.attributes {
         match attribute {
             RuleAttribute::Source(address) => from = address,
@@ -157,10 +186,13 @@ fn observed(message: RouteNetlinkMessage) -> Option<Found> {
             RuleAttribute::Priority(found) => priority = found,
             RuleAttribute::Table(found) => table = found,
             RuleAttribute::Protocol(found) => protocol = u8::from(found),
+            RuleAttribute::FwMark(_) | RuleAttribute::Iifname(_) | RuleAttribute::Oifname(_) => {
+                is_for_all = false
+            }
             _ => {}
         }
     }
     let from = IpNet::new(from, message.header.src_len).ok()?;
     let to = IpNet::new(to, message.header.dst_len).ok()?;
-    Some(Found { rule: RoutingRule { priority, from, to, table }, protocol })
+    Some(Found { rule: RoutingRule { priority, from, to, table }, protocol, is_for_all })
 }

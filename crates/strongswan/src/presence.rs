@@ -1,10 +1,10 @@
 //! Whether what a running daemon has put into its namespace is still there. Somebody else may take it away, as with
-//! `ip route flush table 220` or `ip xfrm state flush`; the daemon does not notice, and counts its tunnels as up.
+//! `ip link del ipsec0` or `ip xfrm state flush`; the daemon does not notice, and counts its tunnels as up.
 
 use crate::leftover;
 use ipnet::IpNet;
 use karez_engine::{ChildSa, Datapath};
-use karez_net::{Error, LOOPBACK, Namespace, Netlink};
+use karez_net::{Error, Forward, LOOPBACK, Link, Namespace, Netlink, lane};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -110,7 +110,23 @@ fn covers(child: &ChildSa, (local, peer): &(Vec<IpNet>, IpNet)) -> bool {
     child.local_subnets == *local && child.peer_subnets.contains(peer)
 }
 
-/// Looks for what a daemon has made for these child SAs. `peers` are the addresses that IKE is spoken with.
+/// Leads packets to the device of a daemon that encrypts itself; see [`karez_net::lane`]. Nothing happens while it has
+/// none.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) async fn lead(namespace: &Namespace, process: i32) -> Result<(), Error> {
+    let netlink = Netlink::open(namespace).await?;
+    // One from before had a rule that took in everybody's packets. It does not miss it.
+    netlink.remove_rules_for_all(leftover::TABLE.into(), leftover::TABLE.into()).await?;
+    let Some(name) = device(process).filter(|name| name.starts_with(TUN)) else { return Ok(()) };
+    match netlink.link(&name).await? {
+        Some(link) if link.up => lane::lead(namespace, link.index).await.map(drop),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Looks for what these child SAs of a daemon need around it.
 ///
 /// # Errors
 /// When it cannot be told.
@@ -119,21 +135,15 @@ pub(crate) async fn look(
     datapath: Datapath,
     process: i32,
     children: &[ChildSa],
-    peers: &BTreeSet<IpAddr>,
 ) -> Result<Missing, Error> {
     match datapath {
-        Datapath::Userspace => in_routes(namespace, process, children, peers).await,
+        Datapath::Userspace => in_routes(namespace, process, children).await,
         Datapath::Kernel => in_kernel(namespace, children).await,
     }
 }
 
-/// The daemon's TUN device, its rule, and its routes.
-async fn in_routes(
-    namespace: &Namespace,
-    process: i32,
-    children: &[ChildSa],
-    peers: &BTreeSet<IpAddr>,
-) -> Result<Missing, Error> {
+/// The daemon's TUN device, and where packets go that come in as those of a tunnel do.
+async fn in_routes(namespace: &Namespace, process: i32, children: &[ChildSa]) -> Result<Missing, Error> {
     let lacks = |base: String| Ok(Missing { base: Some(base), ..Missing::default() });
     let name = match device(process) {
         // It has just ended, or the kernel does not say.
@@ -151,52 +161,108 @@ async fn in_routes(
         Some(_) => return lacks(format!("its TUN device {name} is down")),
         None => return lacks(format!("its TUN device {name} is in another namespace")),
     };
-    let own: Vec<IpAddr> = netlink.holders().await?.into_keys().collect();
-    let mut known: BTreeMap<(Option<IpAddr>, IpAddr), Option<u32>> = BTreeMap::new();
-    let mut past: BTreeMap<(Vec<IpNet>, IpNet), Option<u32>> = BTreeMap::new();
+    let own: BTreeSet<IpNet> = netlink.holders().await?.into_keys().map(IpNet::from).collect();
+    let lanes = lane::lead(namespace, index).await?;
+    let mut road = Road { netlink, links, own, known: BTreeMap::new() };
+    let mut past: BTreeMap<(Vec<IpNet>, IpNet), String> = BTreeMap::new();
     for child in children {
-        // Rules may look at where packets come from. The daemon needs such an address, too.
-        let is_inside = |address: &&IpAddr| child.local_subnets.iter().any(|net| net.contains(*address));
-        let from = own.iter().find(is_inside).copied();
         for net in &child.peer_subnets {
-            let Some(to) = inside(net, peers) else { continue };
-            let outlet = match known.get(&(from, to)) {
-                Some(outlet) => *outlet,
-                None => *known.entry((from, to)).or_insert(netlink.outlet(from, to).await?),
-            };
-            // An address of the router's own among the peer's says nothing about the others.
-            if outlet != Some(index) && outlet != Some(LOOPBACK) {
-                past.insert((child.local_subnets.clone(), *net), outlet);
+            for local in &child.local_subnets {
+                let Some(why) = road.past(&lanes, index, local, net).await? else { continue };
+                past.insert((child.local_subnets.clone(), *net), why);
             }
         }
     }
-    let versions: BTreeMap<bool, IpAddr> =
-        past.keys().map(|(_, net)| (net.addr().is_ipv4(), net.addr())).collect();
-    for version in versions.into_values() {
-        if !netlink.has_rule_into(leftover::TABLE.into(), version).await? {
-            return lacks(format!("the routing rule that leads to its table {} is gone", leftover::TABLE));
+    let obstacle = |way: String| Obstacle {
+        why: format!("{way}, and should go by the tunnel's device {name}"),
+        // It has no part in it.
+        is_daemons: false,
+    };
+    let nets = past.into_iter().map(|(key, way)| (key, obstacle(way))).collect();
+    Ok(Missing { base: None, cut: Cut { nets, ..Cut::default() } })
+}
+
+/// Where packets go, with what was asked of the kernel before.
+struct Road {
+    netlink: Netlink,
+    links: Vec<Link>,
+    own: BTreeSet<IpNet>,
+    known: BTreeMap<(String, IpAddr, IpAddr), Forward>,
+}
+
+impl Road {
+    /// Where packets from one network to another go that should go by the device of this number; none if they do, or if it
+    /// cannot be told.
+    async fn past(
+        &mut self,
+        lanes: &[lane::Found],
+        device: u32,
+        local: &IpNet,
+        peer: &IpNet,
+    ) -> Result<Option<String>, Error> {
+        let Some(questions) = questions(lanes, local, peer) else {
+            return Ok(Some(format!("packets from {local} to {peer} are led nowhere")));
+        };
+        for (link, from, to) in questions {
+            let Forward::By(outlet) = self.ask(link, from, to).await? else { continue };
+            // An address of the router's own among the peer's says nothing about the others.
+            if outlet == Some(device) || outlet == Some(LOOPBACK) {
+                continue;
+            }
+            let by = outlet.and_then(|outlet| self.links.iter().find(|link| link.index == outlet));
+            let way = by.map_or_else(|| "nowhere".to_owned(), |link| format!("by {}", link.name));
+            return Ok(Some(format!("packets to {peer} go {way}")));
+        }
+        Ok(None)
+    }
+
+    async fn ask(&mut self, link: &str, from: IpNet, to: IpAddr) -> Result<Forward, Error> {
+        let from = if link == lane::OWN {
+            // Only from such an address does it send anything itself.
+            self.own.iter().map(IpNet::addr).find(|own| from.contains(own))
+        } else {
+            // From an address of its own nothing comes in.
+            inside(&from, &self.own)
+        };
+        let Some(from) = from else { return Ok(Forward::Unknown) };
+        let key = (link.to_owned(), from, to);
+        if let Some(forward) = self.known.get(&key) {
+            return Ok(*forward);
+        }
+        let number = self.links.iter().find(|found| found.name == link && found.up).map(|link| link.index);
+        let forward = match number {
+            _ if link == lane::OWN => Forward::By(self.netlink.outlet(Some(from), to).await?),
+            Some(number) => self.netlink.forward(number, from, to).await?,
+            None => Forward::Unknown,
+        };
+        self.known.insert(key, forward);
+        Ok(forward)
+    }
+}
+
+/// What to ask about packets from one network to another: the links that they come in through, from where, and an address
+/// that they go to. None if no lane is for them.
+fn questions<'a>(
+    lanes: &'a [lane::Found],
+    local: &IpNet,
+    peer: &IpNet,
+) -> Option<Vec<(&'a str, IpNet, IpAddr)>> {
+    let overlaps = |entry: &lane::Entry| entry.from.contains(local) || local.contains(&entry.from);
+    let mut is_kept = false;
+    let mut questions = None;
+    for lane in lanes.iter().filter(|lane| lane.entries.iter().any(overlaps)) {
+        is_kept |= lane.kept.iter().any(|kept| kept.contains(peer));
+        if !lane.to.keys().any(|to| to.contains(peer)) {
+            continue;
+        }
+        let questions: &mut Vec<_> = questions.get_or_insert_default();
+        let Some(to) = inside(peer, &lane.kept) else { continue };
+        for entry in lane.entries.iter().filter(|entry| overlaps(entry)) {
+            let from = if entry.from.prefix_len() > local.prefix_len() { entry.from } else { *local };
+            questions.push((entry.link.as_str(), from, to));
         }
     }
-    // Seldom more than nothing: only then all routes are read.
-    let routes = if past.is_empty() { Vec::new() } else { netlink.routes().await? };
-    let has_route = |net: &IpNet| {
-        routes.iter().map(|found| &found.route).any(|route| {
-            route.table == u32::from(leftover::TABLE)
-                && route.destination.contains(net)
-                && route.link.as_ref() == Some(&name)
-        })
-    };
-    let obstacle = |net: &IpNet, outlet: Option<u32>| {
-        let by = outlet.and_then(|outlet| links.iter().find(|link| link.index == outlet));
-        let way = by.map_or_else(|| "nowhere".to_owned(), |link| format!("by {}", link.name));
-        let why = format!("packets to {net} go {way}, and should go by the tunnel's device {name}");
-        Obstacle { why, is_daemons: !has_route(net) }
-    };
-    let nets = past.into_iter().map(|(key, outlet)| {
-        let obstacle = obstacle(&key.1, outlet);
-        (key, obstacle)
-    });
-    Ok(Missing { base: None, cut: Cut { nets: nets.collect(), ..Cut::default() } })
+    questions.or_else(|| is_kept.then(Vec::new))
 }
 
 /// The name of the TUN device that a process has open: empty when the device is gone, none when it has none open.
@@ -208,8 +274,8 @@ fn device(process: i32) -> Option<String> {
     texts.filter_map(names).max()
 }
 
-/// An address in a network that packets go to as to others of it; the daemon leads those to its peers another way.
-fn inside(net: &IpNet, peers: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+/// An address in a network that packets go to as to others of it, and not in one of these.
+fn inside(net: &IpNet, but: &BTreeSet<IpNet>) -> Option<IpAddr> {
     let first: IpAddr = match net {
         // No packet goes to 0.0.0.0/8, and none to what is not global unicast.
         IpNet::V4(net) if net.prefix_len() < 8 && net.addr().octets()[0] == 0 => {
@@ -222,8 +288,14 @@ fn inside(net: &IpNet, peers: &BTreeSet<IpAddr>) -> Option<IpAddr> {
         IpNet::V4(net) => net.network().into(),
         IpNet::V6(net) => net.network().into(),
     };
-    let candidates = (0..=peers.len()).map_while(|more| after(first, more));
-    candidates.take_while(|address| net.contains(address)).find(|address| !peers.contains(address))
+    let mut candidate = first;
+    for _ in 0..=but.len() {
+        let Some(over) = but.iter().find(|other| other.contains(&candidate)) else {
+            return net.contains(&candidate).then_some(candidate);
+        };
+        candidate = after(over.broadcast(), 1)?;
+    }
+    None
 }
 
 /// The first address of all that are global unicast (RFC 4291, section 2.4), but one.

@@ -16,6 +16,12 @@ pub(crate) const SOCKET: &str = "charon.vici";
 /// The file name of the log.
 pub(crate) const LOG: &str = "charon.log";
 
+/// The mark that a packet would have to have, whole, to be led by charon's own routing rule, and that nobody sets: which
+/// packets enter tunnels is for lanes to say ([`karez_net::lane`]). Neutron's marks are within 0xffff, where it has but a
+/// few low numbers, and 0xffff0000. Only the rule is confined by it; charon's sockets set none, and it looks up routes
+/// without.
+const NOBODYS_MARK: u32 = 0x4b61_ffff;
+
 /// Seconds before a message is sent again for the first time; each further pause is half as long again, up to
 /// [`RETRANSMIT_LIMIT`].
 const RETRANSMIT_TIMEOUT: u32 = 2;
@@ -105,7 +111,10 @@ charon {{
   }}
   plugins {{
     vici {{ socket = unix:///run/{SOCKET} }}
-    kernel-netlink {{ roam_events = no }}
+    kernel-netlink {{
+      roam_events = no
+      fwmark = {NOBODYS_MARK:#x}/0xffffffff
+    }}
   }}
 }}
 "
@@ -131,6 +140,13 @@ mod tests {
         assert_eq!(files.len(), 2);
         assert!(files.iter().all(|file| file.starts_with("/run/charon.")), "{files:?}");
         assert!(SETTINGS.starts_with("charon."));
+    }
+
+    #[test]
+    fn no_packet_is_led_by_charons_own_rule() {
+        for datapath in [Datapath::Userspace, Datapath::Kernel] {
+            assert!(text(datapath, None).contains("fwmark = 0x4b61ffff/0xffffffff"));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Links are heard of. That somebody deletes a namespace is not: its links live on with the daemon and our own sockets
 //! in it, so the kernel has nothing to say. The names are looked at a few times a second instead.
 
+use super::rules::TABLE;
 use super::{blocking, names};
 use futures_util::stream;
 use karez_engine::RouterPlan;
@@ -106,7 +107,10 @@ impl Around {
             None => Namespace::current(),
         };
         let (inside, number) = match opened {
-            Ok(namespace) => (Some(Events::open(&namespace).await?), Some(namespace.number()?)),
+            Ok(namespace) => {
+                let inside = Events::with_table(&namespace, TABLE).await?;
+                (Some(inside), Some(namespace.number()?))
+            }
             Err(Error::NoNamespace { .. }) => (None, None),
             Err(error) => return Err(error),
         };

@@ -1,16 +1,16 @@
 //! Routers that somebody else makes, such as Neutron's, touched only for what tunnels need.
 //!
-//! In such a namespace there is a table of rules of ours, and nothing else: links, addresses, routes and settings are
-//! its maker's. What they have to be for tunnels is checked and, when it is not so, said.
+//! In such a namespace there is a table of rules of ours and, where a process encrypts, lanes to its device, and nothing
+//! else: links, addresses, routes and settings are its maker's. What they have to be for tunnels is checked and, when it is not so, said.
 
 use super::around::{Around, Interest, Node};
 use super::forwarding::Forwarding;
 use super::observed::Observed;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, Path, Severed, blocking, names, of, rules, severed};
+use super::{Gateway, GatewayError, Made, Path, Severed, blocking, lanes, names, of, rules, severed};
 use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan, TunnelPlan};
-use karez_net::{Error, Namespace, Netlink, nft};
+use karez_net::{Error, Namespace, Netlink, lane, nft};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use thiserror::Error;
@@ -99,8 +99,8 @@ impl Attached {
             other => other.map_err(&failed)?,
         };
         let mut site = rules::Site::default();
+        let netlink = Netlink::open(&namespace).await.map_err(&failed)?;
         if !guards.is_empty() {
-            let netlink = Netlink::open(&namespace).await.map_err(&failed)?;
             let observed = Observed::look(&netlink, plan, guards).await.map_err(&failed)?;
             if let Some(address) = observed.missing.first() {
                 return Err(GatewayError(format!(
@@ -113,7 +113,8 @@ impl Attached {
             site = observed.site;
         }
         let table = rules::table(guards, datapath, &site);
-        let has_changed = self.tables.ensure(&namespace, plan.id, table).await.map_err(&failed)?;
+        let mut has_changed = self.tables.ensure(&namespace, plan.id, table).await.map_err(&failed)?;
+        has_changed |= lanes::ensure(&netlink, plan, guards, datapath, &site).await.map_err(&failed)?;
         Ok(Made { place, has_changed })
     }
 
@@ -147,7 +148,11 @@ impl Gateway for Attached {
 
     async fn remove(&self, router: RouterId) -> Result<(), GatewayError> {
         match Namespace::open(&self.options.pattern.namespace(router)) {
-            Ok(namespace) => self.tables.remove(&namespace, router).await.map(drop).map_err(of(router)),
+            Ok(namespace) => {
+                let netlink = Netlink::open(&namespace).await.map_err(of(router))?;
+                lanes::remove(&netlink).await.map_err(of(router))?;
+                self.tables.remove(&namespace, router).await.map(drop).map_err(of(router))
+            }
             Err(Error::NoNamespace { .. }) => {
                 self.tables.forget(router);
                 Ok(())
@@ -163,7 +168,8 @@ impl Gateway for Attached {
                 Err(Error::NoNamespace { .. }) => continue,
                 other => other.map_err(of(router))?,
             };
-            if nft::exists(&namespace, rules::TABLE).await.map_err(of(router))? {
+            let has_table = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?;
+            if has_table || lane::exists(&namespace).await.map_err(of(router))? {
                 present.push(router);
             }
         }

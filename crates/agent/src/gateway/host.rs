@@ -8,10 +8,10 @@ use super::around::{Around, Interest, Node};
 use super::forwarding::Forwarding;
 use super::observed::Observed;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, Path, Severed, of, rules, severed};
+use super::{Gateway, GatewayError, Made, Path, Severed, lanes, of, rules, severed};
 use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
-use karez_net::{Error, Namespace, Netlink, nft};
+use karez_net::{Error, Namespace, Netlink, lane, nft};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which router the machine is.
@@ -80,6 +80,7 @@ impl Host {
         }
         let table = rules::table(guards, datapath, &site);
         let mut has_changed = self.tables.ensure(&namespace, plan.id, table).await.map_err(&failed)?;
+        has_changed |= lanes::ensure(&netlink, plan, guards, datapath, &site).await.map_err(&failed)?;
         for version in needed {
             has_changed |= version.switch(&namespace, true).map_err(&failed)?;
         }
@@ -101,6 +102,7 @@ impl Host {
         for version in self.tables.switched_on(namespace).await? {
             has_changed |= version.switch(namespace, false)?;
         }
+        has_changed |= lanes::remove(&Netlink::open(namespace).await?).await?;
         Ok(self.tables.remove(namespace, router).await? || has_changed)
     }
 
@@ -133,7 +135,8 @@ impl Gateway for Host {
     async fn present(&self) -> Result<Vec<RouterId>, GatewayError> {
         let router = self.options.router_id;
         let namespace = self.namespace().map_err(of(router))?;
-        let is_there = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?;
+        let is_there = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?
+            || lane::exists(&namespace).await.map_err(of(router))?;
         Ok(is_there.then_some(router).into_iter().collect())
     }
 

@@ -17,7 +17,7 @@ mod site;
 use super::around::{Around, Interest, Node};
 use super::rules;
 use super::tables::Tables;
-use super::{Gateway, GatewayError, Made, Path, Severed, blocking, names, of, severed};
+use super::{Gateway, GatewayError, Made, Path, Severed, blocking, lanes, names, of, severed};
 use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, External, Place, RouterId, RouterPlan};
 use karez_net::{Error, Namespace, Netlink};
@@ -81,6 +81,7 @@ impl Managed {
         let site = site::site(plan);
         let table = rules::table(guards, datapath, &site);
         has_changed |= self.tables.ensure(router.namespace(), plan.id, table).await.map_err(&failed)?;
+        has_changed |= lanes::ensure(&router, plan, guards, datapath, &site).await.map_err(&failed)?;
         has_changed |= settings::ensure(router.namespace(), plan.gateway.is_up).map_err(&failed)?;
         has_changed |= router.ensure_loopback().await.map_err(&failed)?;
         has_changed |= self.link(&node, &router, plan).await?;
@@ -151,6 +152,7 @@ impl Gateway for Managed {
                 // A process may still live in there, and keep alive what is not removed one by one.
                 let links = Links { node: &node, router: &inside, bridges: &self.bridges };
                 links.clear().await.map_err(&failed)?;
+                lanes::remove(&inside).await.map_err(&failed)?;
                 blocking(move || Namespace::delete(&name)).await.map_err(&failed)?;
             }
             Err(Error::NoNamespace { .. }) => {}

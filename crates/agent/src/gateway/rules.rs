@@ -9,6 +9,7 @@ mod nat;
 mod passes;
 
 use super::forwarding::Forwarding;
+use super::lanes::Inside;
 use crate::Guard;
 use ipnet::IpNet;
 use karez_engine::{ConnectionId, Datapath, Peer, TunnelPlan};
@@ -34,6 +35,8 @@ pub(super) struct Site {
     pub gateways: BTreeSet<(IpAddr, IpNet)>,
     /// Subnets on the router's links.
     pub connected: BTreeSet<IpNet>,
+    /// Links that local subnets may be behind.
+    pub inside: Vec<Inside>,
     /// Links to the outside, on which no packet from a connected subnet comes in.
     pub outer_links: BTreeSet<String>,
     /// Whether no packet from our side of a tunnel comes in through an outer link, so that those that do are forged.

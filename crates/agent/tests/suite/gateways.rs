@@ -13,6 +13,7 @@ mod attached;
 mod bridges;
 mod cloud;
 mod host;
+mod lanes;
 mod managed;
 mod nodes;
 mod repair;

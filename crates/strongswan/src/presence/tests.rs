@@ -33,13 +33,18 @@ fn cut(nets: &[&str], spis: &[&str]) -> Cut {
 }
 
 #[test]
-fn an_address_is_asked_for_that_packets_can_go_to_and_that_is_no_peers() {
+fn an_address_is_asked_for_that_packets_can_go_to_and_that_is_not_kept() {
     let peers: BTreeSet<_> =
-        ["203.0.113.1", "203.0.113.3", "192.0.2.6"].map(|text| text.parse().unwrap()).into();
+        ["203.0.113.1/32", "203.0.113.3/32", "192.0.2.6/32", "10.0.0.0/24", "10.0.1.0/25", "fd02:1::/64"]
+            .map(net)
+            .into();
     let cases = [
         ("20.20.20.0/24", Some("20.20.20.1")),
         ("203.0.113.0/24", Some("203.0.113.2")),
         ("203.0.113.3/32", None),
+        ("10.0.0.0/8", Some("10.0.1.128")),
+        ("10.0.0.0/24", None),
+        ("fd02:1::/48", Some("fd02:1:0:1::")),
         ("192.0.2.7/32", Some("192.0.2.7")),
         ("192.0.2.6/31", Some("192.0.2.7")),
         ("255.255.255.254/31", Some("255.255.255.254")),

@@ -7,11 +7,13 @@ use crate::classify::Classifier;
 use crate::clock::now;
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::explain;
-use crate::presence::Missing;
+use crate::presence::{self, Missing};
 use crate::support::obstacle;
 use crate::tunnel::{self, Tunnel};
 use crate::vici::{Message, Session, ViciError};
-use karez_engine::{Code, ConnectionId, EngineError, Identity, Place, Reason, Standing, TunnelPlan};
+use karez_engine::{
+    Code, ConnectionId, Datapath, EngineError, Identity, Place, Reason, Standing, TunnelPlan,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Router {
@@ -102,6 +104,13 @@ impl Router {
         self.births = Births::default();
         self.classifier = Classifier::default();
         self.missing = Missing::default();
+        if self.setup.datapath == Datapath::Userspace {
+            let namespace = daemon::namespace(place)?;
+            // Before any tunnel is up.
+            if let Err(error) = presence::lead(&namespace, daemon.number()).await {
+                tracing::warn!(router = %self.id, %error, "packets are not led to tunnels; trying again");
+            }
+        }
         self.daemon = Some(daemon);
         Ok(message)
     }

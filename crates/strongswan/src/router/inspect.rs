@@ -58,11 +58,9 @@ impl Router {
         let (daemon, place) = (self.daemon.as_ref()?, self.place.as_ref()?);
         let installed = self.tunnels.values().flat_map(|tunnel| &tunnel.installed);
         let children: Vec<ChildSa> = installed.cloned().collect();
-        let tunnels = self.tunnels.values();
-        let peers = tunnels.filter_map(|tunnel| tunnel.peer).collect();
         // Without its namespace the daemon is lost anyway.
         let namespace = daemon::namespace(place).ok()?;
-        match presence::look(&namespace, self.setup.datapath, daemon.number(), &children, &peers).await {
+        match presence::look(&namespace, self.setup.datapath, daemon.number(), &children).await {
             Ok(missing) => Some(missing),
             Err(error) => {
                 tracing::debug!(router = %self.id, %error, "it cannot be told whether packets get to tunnels");

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use crate::lab::{BOUND, Lab, Site, ip, pair_with, processes_in, tunnel};
+use crate::lab::{BOUND, LANE, Lab, Site, ip, pair_with, processes_in, said_by_ip, tunnel};
 use karez_engine::{Code, EventKind, IkeVersion, Initiator, TunnelPlan, TunnelState};
 use std::time::Duration;
 
@@ -55,9 +55,9 @@ impl Pair {
 }
 
 #[tokio::test]
-async fn a_daemon_without_its_device_or_its_rule_is_started_again() {
+async fn a_daemon_without_its_device_is_started_again() {
     let mut pair = Pair::new().await;
-    let changes = ["link del ipsec0", "link set ipsec0 down", "rule del pref 220"];
+    let changes = ["link del ipsec0", "link set ipsec0 down"];
     for change in changes {
         let before = processes_in(&pair.a.namespace);
         pair.ip(change);
@@ -69,29 +69,63 @@ async fn a_daemon_without_its_device_or_its_rule_is_started_again() {
         assert_ne!(processes_in(&pair.a.namespace), before);
     }
     let story = pair.a.story();
-    for why in [
-        "TUN device is gone",
-        "TUN device ipsec0 is down",
-        "routing rule that leads to its table 220 is gone",
-    ] {
+    for why in ["TUN device is gone", "TUN device ipsec0 is down"] {
         assert!(story.contains(why), "{why}: {story}");
     }
 }
 
 #[tokio::test]
-async fn a_tunnel_without_its_route_is_negotiated_anew_and_no_other() {
+async fn a_route_to_the_device_that_is_taken_away_is_put_back_and_nothing_is_negotiated() {
     let mut pair = Pair::new().await;
-    let before = processes_in(&pair.a.namespace);
-    pair.change("route flush table 220").await;
+    let before = pair.a.status(pair.of_a.id);
+    let processes = processes_in(&pair.a.namespace);
+    let route = format!("route del 10.0.0.0/8 dev ipsec0 table {LANE}");
+    pair.ip(&route);
+    assert_eq!(pair.received(1), 0, "and meanwhile it goes nowhere");
+    pair.apply().await;
+    pair.passes_again(&route).await;
+    let after = pair.a.status(pair.of_a.id);
+    assert_eq!((after.state, &after.children[0].spi_in), (TunnelState::Up, &before.children[0].spi_in));
+    assert_eq!(processes_in(&pair.a.namespace), processes);
+}
+
+#[tokio::test]
+async fn charons_own_rule_and_routes_lead_no_packet() {
+    let mut pair = Pair::new().await;
+    let before = pair.a.status(pair.of_a.id);
+    for change in ["route flush table 220", "rule del pref 220"] {
+        pair.change(change).await;
+        assert_eq!(pair.received(3), 3, "after {change}");
+    }
+    // Two looks at it and some.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = pair.a.status(pair.of_a.id);
+    assert_eq!((after.state, after.reason), (TunnelState::Up, None));
+    assert_eq!(after.children[0].spi_in, before.children[0].spi_in);
+}
+
+#[tokio::test]
+async fn a_rule_from_before_that_takes_in_everybodys_packets_goes() {
+    let pair = Pair::new().await;
+    pair.ip("rule add pref 220 lookup 220");
+    let mut a = pair.a;
+    a.restart();
+    a.apply(std::slice::from_ref(&pair.of_a)).await;
+    a.wait_up(pair.of_a.id).await;
+    let rules = said_by_ip(&["-n", &a.namespace, "rule", "show", "pref", "220"]);
+    assert!(rules.lines().all(|rule| rule.contains("fwmark")), "{rules}");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_nothing_leads_to_is_down_and_says_so() {
+    let mut pair = Pair::new().await;
+    pair.change("rule del pref 210").await;
     let status = pair.a.wait_code(pair.of_a.id, TunnelState::Down, Code::LocalError).await;
     let message = status.reason.unwrap().message;
-    assert!(
-        message.contains("packets to 10.2.0.0/24 go nowhere, and should go by the tunnel's device ipsec0"),
-        "{message}"
-    );
+    assert!(message.contains("packets from 10.1.0.0/24 to 10.2.0.0/24 are led nowhere"), "{message}");
+    pair.change(&format!("rule add pref 210 iif lo from 10.1.0.0/16 lookup {LANE} protocol 201")).await;
     pair.a.wait_up(pair.of_a.id).await;
-    pair.passes_again("the end of the route").await;
-    assert_eq!(processes_in(&pair.a.namespace), before);
+    pair.passes_again("the rule is back").await;
 }
 
 /// Ways to lead packets past a tunnel, and how they are taken back.

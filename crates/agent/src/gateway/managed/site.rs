@@ -1,9 +1,10 @@
 //! What follows from a plan alone: what its rules have to know, and its routes.
 
+use crate::gateway::lanes::Inside;
 use crate::gateway::names;
 use crate::gateway::rules::{Nat, Site, gateways};
 use ipnet::IpNet;
-use karez_engine::{External, GatewayPlan, RouterPlan, StaticRoute};
+use karez_engine::{External, GatewayPlan, Internal, RouterPlan, StaticRoute};
 use karez_net::Route;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,9 +16,20 @@ pub(super) fn site(plan: &RouterPlan) -> Site {
         gateways: gateways(&plan.tunnels),
         connected: gateway.internal.iter().flat_map(|one| &one.addresses).map(IpNet::trunc).collect(),
         outer_links: external.iter().map(|external| names::external(external.port)).collect(),
+        inside: gateway.internal.iter().map(|internal| inside(internal, gateway)).collect(),
         is_forgery_known: true,
         nat: external.and_then(|external| nat(external, gateway)),
         ..Site::default()
+    }
+}
+
+fn inside(internal: &Internal, gateway: &GatewayPlan) -> Inside {
+    let leads_there =
+        |route: &&StaticRoute| internal.addresses.iter().any(|net| net.contains(&route.next_hop));
+    Inside {
+        link: names::internal(internal.port),
+        addresses: internal.addresses.iter().copied().collect(),
+        behind: gateway.routes.iter().filter(leads_there).map(|route| route.destination).collect(),
     }
 }
 

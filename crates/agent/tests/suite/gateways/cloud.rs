@@ -11,10 +11,10 @@ use anyhow::Result;
 use karez_agent::Guard;
 use karez_agent::gateway::{Managed, ManagedOptions};
 use karez_engine::{
-    ChildPlan, ConnectionId, Dpd, DpdAction, External, GatewayPlan, Identity, IkePlan, IkeVersion, Initiator,
-    Internal, IpsecMode, IpsecProtocol, Peer, RouterId, RouterPlan, ServiceId, TunnelPlan,
+    ChildPlan, ConnectionId, Datapath, Dpd, DpdAction, External, GatewayPlan, Identity, IkePlan, IkeVersion,
+    Initiator, Internal, IpsecMode, IpsecProtocol, Peer, RouterId, RouterPlan, ServiceId, TunnelPlan,
 };
-use karez_net::{LinkSettings, Namespace, Netlink, VethEnd, ensure_veth};
+use karez_net::{LinkSettings, Namespace, Netlink, VethEnd, ensure_veth, lane};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -48,7 +48,11 @@ impl Cloud {
     }
 
     pub async fn make(&self, guards: &[Guard]) -> Result<bool> {
-        Ok(self.gateway.make(&self.plan, guards, karez_engine::Datapath::Userspace).await?.has_changed)
+        self.make_with(guards, Datapath::Userspace).await
+    }
+
+    pub async fn make_with(&self, guards: &[Guard], datapath: Datapath) -> Result<bool> {
+        Ok(self.gateway.make(&self.plan, guards, datapath).await?.has_changed)
     }
 
     /// A host on the internal network of this number that reaches the router, which has to be made.
@@ -88,21 +92,12 @@ impl Drop for Cloud {
 pub async fn tunnel_from(router: &Netlink) -> Result<Scratch> {
     let peer = Scratch::new("peer").await?;
     join(&peer.netlink, "eth0", router, "ipsec0").await?;
-    peer.address("eth0", &["192.0.2.2/30", "fd99::2/64"]).await?;
-    peer.address("lo", &["20.0.0.9/32", "fd20::9/128"]).await?;
+    // The peer's hosts are neighbours on that link.
+    peer.address("eth0", &["192.0.2.2/30", "fd99::2/64", "20.0.0.9/32", "fd20::9/128"]).await?;
     peer.default_via(&["192.0.2.1", "fd99::1"]).await?;
     router.ensure_addresses("ipsec0", &[net("192.0.2.1/30"), net("fd99::1/64")].into()).await?;
-    let run = |arguments: &[&str]| -> Result<()> {
-        let mut ip = std::process::Command::new("ip");
-        ip.args(arguments);
-        router.namespace().spawn(&mut ip, &karez_net::SpawnOptions::new())?.wait()?;
-        Ok(())
-    };
-    // As a daemon does it: by routes in a table of its own, which are no business of ours.
-    run(&["route", "add", "20.0.0.0/24", "via", "192.0.2.2", "table", "220"])?;
-    run(&["-6", "route", "add", "fd20::/64", "via", "fd99::2", "table", "220"])?;
-    run(&["rule", "add", "table", "220", "priority", "220"])?;
-    run(&["-6", "rule", "add", "table", "220", "priority", "220"])?;
+    // As an engine does as soon as it has its device.
+    lane::lead(router.namespace(), router.existing_link("ipsec0").await?.index).await?;
     Ok(peer)
 }
 

@@ -75,8 +75,8 @@ fn a_router_of_ours_that_somebody_takes_apart_is_mended_at_once() -> Result<()> 
         eprintln!("{breaks}\n{times}");
     }
 
-    // What charon has made there; after the second time it waits some seconds before it is started again.
-    for breaks in ["route flush table 220", "link del ipsec0", "rule del pref 220"] {
+    // What leads packets to charon, and charon's device.
+    for breaks in ["route flush table 1264648192", "link del ipsec0", "rule del pref 210"] {
         let mut times = Timeline::begin();
         ip(&router, breaks)?;
         clouds.one.host.reaches(second().host, UP).with_context(|| breaks.to_owned())?;

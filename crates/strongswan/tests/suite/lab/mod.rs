@@ -72,6 +72,9 @@ impl Lab {
 
     /// An engine with this data path at one end.
     pub fn site_with(&self, end: &str, datapath: Datapath) -> Site {
+        if datapath == Datapath::Userspace {
+            lead(&self.namespace(end), end);
+        }
         Site::new(self.state.path().join(end), self.namespace(end), RouterId(Uuid::new_v4()), datapath)
     }
 
@@ -95,6 +98,29 @@ impl Lab {
         Ping::begin(&self.namespace(end), pause, [from, to], count)
     }
 }
+
+/// As a gateway does it: what comes from this side's subnets goes by the tunnel's device or nowhere. Here it is the end
+/// itself that sends.
+fn lead(namespace: &str, end: &str) {
+    let (four, six) = if end == "a" { ("10.1.0.0/16", "fd01::/64") } else { ("10.2.0.0/16", "fd02::/64") };
+    let run = |arguments: &str| {
+        said_by_ip(&[&["-n", namespace], arguments.split(' ').collect::<Vec<_>>().as_slice()].concat())
+    };
+    if !run("rule show pref 210").is_empty() {
+        return;
+    }
+    for (version, table, from, nets) in
+        [("-4", LANE, four, &["10.0.0.0/8", "192.0.2.2/31"][..]), ("-6", LANE + 1, six, &["fd00::/8"])]
+    {
+        run(&format!("{version} rule add pref 210 iif lo from {from} lookup {table} protocol 201"));
+        for net in nets {
+            run(&format!("{version} route add blackhole {net} metric 4000000 table {table} protocol 201"));
+        }
+    }
+}
+
+/// The first table that is a lane; the next one is that of IPv6.
+pub const LANE: u32 = 0x4b61_0000;
 
 impl Drop for Lab {
     fn drop(&mut self) {
