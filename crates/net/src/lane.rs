@@ -9,6 +9,7 @@
 //! Rules and routes of lanes have a protocol number of their own. The kernel goes through rules one by one for each packet
 //! that it routes: there are as many as links that a source comes in by, however many destinations there are.
 
+mod held;
 mod kernel;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use crate::{Error, Namespace};
+pub use held::{held, hold};
 use kernel::{Kernel, Kind, Line};
 
 /// The link that stands for the machine's own sockets.

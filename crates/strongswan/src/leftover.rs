@@ -33,6 +33,9 @@ const GET_RULE: u16 = 34;
 /// `XFRMA_TMPL`.
 const TEMPLATE: u16 = 5;
 
+/// `RTN_LOCAL`: in charon's table these are of addresses that are held for it ([`karez_net::lane`]).
+const LOCAL_ROUTE: u8 = 2;
+
 /// `FRA_PRIORITY`.
 const PRIORITY: u16 = 6;
 
@@ -126,7 +129,8 @@ fn sweep(ours: &BTreeSet<IpAddr>) -> io::Result<usize> {
         let rules = route.all(GET_RULE, 12)?;
         removed += route.each(DELETE_RULE, rules.into_iter().filter(|rule| is_charons_rule(rule)))?;
         let routes = route.all(GET_ROUTE, 12)?;
-        removed += route.each(DELETE_ROUTE, routes.into_iter().filter(|route| is_charons(route)))?;
+        let is_old = |route: &Vec<u8>| is_charons(route) && route.get(7) != Some(&LOCAL_ROUTE);
+        removed += route.each(DELETE_ROUTE, routes.into_iter().filter(is_old))?;
     }
     Ok(removed)
 }

@@ -13,6 +13,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What the names of the engine's devices begin with.
 pub(super) const DEVICE: &str = "ipsec";
 
+/// Where charon puts its routes, with an address of our subnet as their source, and no packet is led.
+const DAEMONS_TABLE: u32 = 220;
+
 /// What nobody is asked for through a tunnel, however wide the peer's network is: loopback, the link's own, multicast.
 const NEVER: [IpNet; 7] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -45,13 +48,33 @@ pub(super) async fn ensure(
         Datapath::Userspace => lanes(plan, guards, site),
         Datapath::Kernel => Vec::new(),
     };
+    let held = match datapath {
+        Datapath::Userspace => held(netlink, &wanted, site).await?,
+        Datapath::Kernel => BTreeSet::new(),
+    };
+    let has_changed = lane::hold(netlink.namespace(), held, DAEMONS_TABLE).await?;
     let device = if wanted.is_empty() { None } else { device(netlink).await? };
-    lane::ensure(netlink.namespace(), wanted, device).await
+    Ok(lane::ensure(netlink.namespace(), wanted, device).await? || has_changed)
 }
 
 /// Takes them all away.
 pub(super) async fn remove(netlink: &Netlink) -> Result<bool, Error> {
-    lane::ensure(netlink.namespace(), Vec::new(), None).await
+    let has_changed = lane::hold(netlink.namespace(), BTreeSet::new(), DAEMONS_TABLE).await?;
+    Ok(lane::ensure(netlink.namespace(), Vec::new(), None).await? || has_changed)
+}
+
+/// charon that encrypts itself takes no tunnel for a subnet in which it sees no address of the router's own, and most
+/// subnets behind others have none. One is held for each such subnet: the first of its network, which is of no host's, as far
+/// as there are others.
+async fn held(netlink: &Netlink, lanes: &[Lane], site: &Site) -> Result<BTreeSet<IpAddr>, Error> {
+    let held = lane::held(netlink.namespace()).await?;
+    let own = netlink.holders().await?;
+    // And those that links of ours are about to have.
+    let planned = || site.inside.iter().flat_map(|one| &one.addresses).map(IpNet::addr);
+    let own = || own.keys().filter(|address| !held.contains(address)).copied().chain(planned());
+    let localhost: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let has_one = |net: &IpNet| own().chain(localhost).any(|address| net.contains(&address));
+    Ok(lanes.iter().map(|lane| lane.from).filter(|net| !has_one(net)).map(|net| net.network()).collect())
 }
 
 /// The engine's device. It leads packets there itself as soon as it has one; of two, it knows which is its own.

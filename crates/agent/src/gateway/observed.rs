@@ -5,7 +5,7 @@ use super::rules::{Site, gateways};
 use crate::Guard;
 use ipnet::IpNet;
 use karez_engine::RouterPlan;
-use karez_net::{Error, Netlink};
+use karez_net::{Error, Netlink, lane};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -22,14 +22,16 @@ impl Observed {
         let mut missing: BTreeSet<IpAddr> =
             plan.tunnels.iter().filter(|tunnel| tunnel.is_up).map(|tunnel| tunnel.local).collect();
         let mut site = Site { gateways: gateways(&plan.tunnels), ..Site::default() };
+        let held = lane::held(netlink.namespace()).await?;
         let mut numbers = Vec::new();
         // A port of a bridge has no addresses; there may be hundreds.
         for link in netlink.links().await?.into_iter().filter(|link| link.master.is_none()) {
-            let addresses = match netlink.addresses(&link.name).await {
+            let mut addresses = match netlink.addresses(&link.name).await {
                 // It went meanwhile.
                 Err(Error::NoLink { .. }) => continue,
                 other => other?,
             };
+            addresses.retain(|address| !held.contains(&address.addr()));
             if may_be_inside(&link) {
                 let behind = BTreeSet::new();
                 let addresses = addresses.clone();

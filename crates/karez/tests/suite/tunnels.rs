@@ -16,5 +16,6 @@ mod removal;
 mod severed;
 mod shapes;
 pub mod stage;
+mod supernet;
 mod told;
 mod two_clouds;

@@ -9,6 +9,7 @@ use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
     NetlinkPayload,
 };
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -17,7 +18,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::{Entry, PRIORITY, PROTOCOL, TABLES};
-use crate::errno;
+use crate::{LOOPBACK, errno};
 
 /// The metric that the kernel gives to an IPv6 route that asks for none.
 const IPV6_METRIC: u32 = 1024;
@@ -104,6 +105,43 @@ impl Kernel {
 
     pub(super) fn remove_rule(&self, table: u32, entry: &Entry) -> io::Result<()> {
         self.change(RouteNetlinkMessage::DelRule(rule_message(table, entry)), 0, Some(errno::ENOENT))
+    }
+
+    /// The addresses on the loopback that are held.
+    pub(super) fn held(&self) -> io::Result<BTreeSet<IpAddr>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        Ok(self.ask(request, NLM_F_DUMP)?.into_iter().filter_map(held).collect())
+    }
+
+    pub(super) fn add_held(&self, address: IpAddr) -> io::Result<()> {
+        let request = RouteNetlinkMessage::NewAddress(held_message(address));
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL, Some(errno::EEXIST))
+    }
+
+    pub(super) fn remove_held(&self, address: IpAddr) -> io::Result<()> {
+        let request = RouteNetlinkMessage::DelAddress(held_message(address));
+        self.change(request, 0, Some(errno::EADDRNOTAVAIL))
+    }
+
+    /// The addresses that count for the machine's own, by way of the loopback, where packets are led to this table.
+    pub(super) fn locals(&self, table: u32, version: IpAddr) -> io::Result<BTreeSet<IpAddr>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family(version);
+        request.attributes.push(RouteAttribute::Table(table));
+        let answers = self.ask(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP)?;
+        Ok(answers.into_iter().filter_map(|answer| local(answer, table)).collect())
+    }
+
+    pub(super) fn add_local(&self, table: u32, address: IpAddr) -> io::Result<()> {
+        let request = RouteNetlinkMessage::NewRoute(local_message(table, address));
+        self.change(request, NLM_F_CREATE | NLM_F_EXCL, Some(errno::EEXIST))
+    }
+
+    pub(super) fn remove_local(&self, table: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = local_message(table, address);
+        message.header.protocol = RouteProtocol::Unspec;
+        message.header.scope = RouteScope::NoWhere;
+        self.change(RouteNetlinkMessage::DelRoute(message), 0, Some(errno::ESRCH))
     }
 
     fn change(
@@ -234,6 +272,78 @@ fn address(address: IpAddr) -> RouteAddress {
         IpAddr::V4(address) => RouteAddress::Inet(address),
         IpAddr::V6(address) => RouteAddress::Inet6(address),
     }
+}
+
+/// An address is held that has no route of its own to a network, on the loopback; in IPv4 its scope says so too, with which
+/// the kernel does not choose it as a source.
+fn held_message(address: IpAddr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address);
+    message.header.prefix_len = length(address);
+    message.header.index = LOOPBACK;
+    let mut flags = AddressFlags::Noprefixroute;
+    if address.is_ipv4() {
+        message.header.scope = AddressScope::Site;
+    } else {
+        flags |= AddressFlags::Nodad;
+    }
+    message.attributes = vec![
+        AddressAttribute::Local(address),
+        AddressAttribute::Address(address),
+        AddressAttribute::Flags(flags),
+    ];
+    message
+}
+
+fn held(message: RouteNetlinkMessage) -> Option<IpAddr> {
+    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+    let (mut address, mut is_held) = (None, false);
+    for attribute in message.attributes {
+        match attribute {
+            AddressAttribute::Address(found) => address = Some(found),
+            AddressAttribute::Flags(flags) => is_held = flags.contains(AddressFlags::Noprefixroute),
+            _ => {}
+        }
+    }
+    let (address, header) = (address?, message.header);
+    let is_scope = address.is_ipv6() || header.scope == AddressScope::Site;
+    (is_held && is_scope && header.index == LOOPBACK && header.prefix_len == length(address))
+        .then_some(address)
+}
+
+fn length(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn local_message(table: u32, address: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = length(address);
+    message.header.protocol = RouteProtocol::Other(PROTOCOL);
+    message.header.scope = RouteScope::Host;
+    message.header.kind = RouteType::Local;
+    message.attributes = vec![
+        RouteAttribute::Table(table),
+        RouteAttribute::Destination(self::address(address)),
+        RouteAttribute::Oif(LOOPBACK),
+    ];
+    message
+}
+
+fn local(message: RouteNetlinkMessage, of: u32) -> Option<IpAddr> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let (mut address, mut table, mut device) = (None, u32::from(message.header.table), 0);
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(found)) => address = Some(IpAddr::from(found)),
+            RouteAttribute::Destination(RouteAddress::Inet6(found)) => address = Some(found.into()),
+            RouteAttribute::Table(found) => table = found,
+            RouteAttribute::Oif(found) => device = found,
+            _ => {}
+        }
+    }
+    let is_local = message.header.kind == RouteType::Local && table == of && device == LOOPBACK;
+    address.filter(|address| is_local && message.header.destination_prefix_length == length(*address))
 }
 
 /// Also somebody else's in a table of ours, which has no place there.

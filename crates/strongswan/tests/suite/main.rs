@@ -6,6 +6,7 @@
 mod collisions;
 mod edits;
 mod foreign;
+mod held;
 mod kernel;
 mod lab;
 mod life;

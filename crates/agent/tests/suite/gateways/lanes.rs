@@ -241,3 +241,55 @@ async fn the_machine_itself_never_enters_and_strict_filters_let_the_tunnel_pass(
     assert!(since.iter().all(|line| !line.contains("201")), "{since:?}");
     Ok(())
 }
+
+/// Whether an address is one that the machine takes packets for.
+fn is_own(machine: &Scratch, address: &str) -> Result<bool> {
+    let said = machine.output(Command::new("ip").args(["-o", "route", "get", address]))?;
+    Ok(said.contains("dev lo"))
+}
+
+#[tokio::test]
+async fn an_address_is_held_in_a_subnet_that_has_none_and_no_host_loses_it() -> Result<()> {
+    use crate::gateways::cloud::{plan, tunnel};
+    let (machine, host, _world) = machine().await?;
+    machine.address("in0", &["172.31.0.1/30", "fd31::1/64"]).await?;
+    host.address("eth0", &["172.31.0.2/30", "fd31::2/64"]).await?;
+    host.address("lo", &["10.0.1.9/32", "10.0.1.77/32", "fd01::9/128"]).await?;
+    machine.ip("-6 route add fd01::9/128 via fd31::2")?;
+    host.ip("-6 route add default via fd31::1 src fd01::9")?;
+    let mut plan = plan();
+    plan.tunnels = vec![tunnel("203.0.113.1", "203.0.113.2")];
+    let before = machine.dump()?;
+    // A network, and two that are a host each: its address is held, as there is no other.
+    let guards = [
+        guard(&["10.0.1.0/26"], &["20.0.0.0/24"]),
+        guard(&["10.0.1.77/32"], &["20.0.0.0/24"]),
+        guard(&["fd01::9/128"], &["fd20::/64"]),
+        guard(&["172.31.0.0/30"], &["20.0.0.0/24"]),
+    ];
+    let gateway = Host::new(HostOptions { node_namespace: Some(machine.name()), router_id: plan.id });
+    gateway.make(&plan, &guards, Datapath::Userspace).await?;
+    assert!(!gateway.make(&plan, &guards, Datapath::Userspace).await?.has_changed);
+
+    let held = lane::held(&machine.namespace).await?;
+    let expected: std::collections::BTreeSet<std::net::IpAddr> =
+        ["10.0.1.0".parse()?, "10.0.1.77".parse()?, "fd01::9".parse()?].into();
+    assert_eq!(held, expected, "none where the router has one of its own");
+    for (own, address) in [("172.31.0.1", "10.0.1.77"), ("172.31.0.1", "10.0.1.9"), ("fd31::1", "fd01::9")] {
+        let answers = || {
+            let ping = ["-n", "-c", "1", "-W", "1", "-I", own, address];
+            Ok(machine.output(Command::new("ping").args(ping))?.contains("1 received"))
+        };
+        eventually(&format!("the host keeps {address}"), answers).await?;
+        assert!(!is_own(&machine, address)?, "{address}");
+    }
+    assert!(!is_own(&machine, "10.0.1.0")?);
+    assert!(!host.pings("10.0.1.0")?, "it answers nobody");
+
+    gateway.make(&plan, &guards[3..], Datapath::Userspace).await?;
+    assert!(lane::held(&machine.namespace).await?.is_empty());
+    gateway.remove(plan.id).await?;
+    machine.namespace.set_sysctl("net/ipv4/ip_forward", "1")?;
+    assert!(machine.dump()?.since(&before).iter().all(|line| !line.contains("201")));
+    Ok(())
+}
