@@ -4,7 +4,9 @@ use crate::clock::now;
 use crate::ledger::Ledger;
 use crate::router::{Pass, Shop, Wanted, Word, work};
 use crate::{Gateway, Severed};
-use karez_engine::{ConnectionId, Engine, RouterId, RouterPlan, RouterReport, TunnelReport, TunnelStatus};
+use karez_engine::{
+    Bounds, ConnectionId, Engine, RouterId, RouterPlan, RouterReport, TunnelReport, TunnelStatus,
+};
 use karez_fabric::{AgentEnd, Desired, Dial, FromAgent, Held, Hello, Shape, ToAgent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub struct Options {
     pub shape: Shape,
     /// The name of its engine.
     pub engine: String,
+    /// What no tunnel may be; the engine has to be told the same.
+    pub bounds: Bounds,
     /// How often each router is looked at without a reason.
     pub look: Duration,
     /// The longest pause after a router could not be made so.
@@ -94,6 +98,7 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         let shop = Shop {
             engine,
             gateway,
+            bounds: options.bounds.clone(),
             hands: Semaphore::new(options.hands.max(1)),
             look: options.look,
             longest_pause: options.longest_pause,

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use karez_engine::{
-    ConnectionId, Encryption, Integrity, IpsecProtocol, RouterPlan, TunnelPlan, TunnelStatus,
+    Bounds, ConnectionId, Encryption, Integrity, IpsecProtocol, RouterPlan, TunnelPlan, TunnelStatus,
 };
 use std::net::IpAddr;
 
@@ -15,14 +15,18 @@ pub struct Guard {
     pub local: Vec<IpNet>,
     /// The peer's networks.
     pub peer: Vec<IpNet>,
+    /// Networks within the peer's of which the tunnel has no part.
+    pub but: Vec<IpNet>,
     /// Octets of TCP payload that fit; none when nothing is to be clamped.
     pub mss: Option<u16>,
 }
 
-/// Guards of tunnels, from the plan and, once it is known, from what was negotiated.
+/// Guards of tunnels, from the plan and, once it is known, from what was negotiated. A tunnel that cannot be has
+/// none.
 #[must_use]
 pub fn guards<'a>(
     plan: &RouterPlan,
+    bounds: &Bounds,
     status: impl Fn(ConnectionId) -> Option<&'a TunnelStatus>,
 ) -> Vec<Guard> {
     let link = plan.gateway.external.as_ref().map_or(u32::MAX, |external| external.mtu);
@@ -30,9 +34,15 @@ pub fn guards<'a>(
         connection: tunnel.id,
         local: tunnel.local_subnets.clone(),
         peer: tunnel.peer_subnets.clone(),
+        but: protected(tunnel, bounds),
         mss: mss(tunnel, link, status(tunnel.id)),
     };
-    plan.tunnels.iter().map(guard).collect()
+    plan.tunnels.iter().filter(|tunnel| bounds.obstacle(tunnel).is_none()).map(guard).collect()
+}
+
+fn protected(tunnel: &TunnelPlan, bounds: &Bounds) -> Vec<IpNet> {
+    let is_within = |net: &&IpNet| tunnel.peer_subnets.iter().any(|peer| peer.contains(*net));
+    bounds.protected().filter(is_within).copied().collect()
 }
 
 /// RFC 8200, section 5, and RFC 791, section 3.2: no link is smaller.

@@ -2,7 +2,7 @@
 
 use crate::gateway::paths;
 use crate::{Gateway, Path, Severed, Watch, guards};
-use karez_engine::{Code, ConnectionId, Engine, Reason, RouterId, RouterPlan, TunnelStatus};
+use karez_engine::{Bounds, Code, ConnectionId, Engine, Reason, RouterId, RouterPlan, TunnelStatus};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(crate) struct Pass {
 pub(crate) struct Shop<E, G> {
     pub engine: E,
     pub gateway: G,
+    /// What no tunnel may be.
+    pub bounds: Bounds,
     /// How many routers are worked on at a time.
     pub hands: Semaphore,
     /// How often to look without being told.
@@ -178,7 +180,7 @@ impl<E: Engine, G: Gateway> Shop<E, G> {
         // Closed only when the process ends.
         let _hand = self.hands.acquire().await.ok();
         let Some(plan) = &wanted.plan else { return self.remove(router).await.err() };
-        let guards = guards(plan, |id| wanted.statuses.get(&id));
+        let guards = guards(plan, &self.bounds, |id| wanted.statuses.get(&id));
         // The guards come first: from then on nothing goes in clear.
         let made = self.gateway.apply(plan, &guards, self.engine.datapath()).await;
         let rest = async {
@@ -200,7 +202,7 @@ impl<E: Engine, G: Gateway> Shop<E, G> {
         work: impl Future<Output = T>,
     ) -> T {
         let Some(plan) = &wanted.plan else { return work.await };
-        let paths = paths(plan, |id| wanted.statuses.get(&id));
+        let paths = paths(plan, &self.bounds, |id| wanted.statuses.get(&id));
         self.tell_severed(plan, &paths).await;
         let look = async {
             loop {

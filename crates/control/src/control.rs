@@ -2,6 +2,7 @@
 
 use crate::context::{Context, not_authorized, not_found};
 use crate::{Failure, ownership, quota, resolve, rules};
+use karez_engine::Bounds;
 use karez_model::object::Changes;
 use karez_model::parse::{Created, Updated};
 use karez_model::policy::{Policy, Target};
@@ -19,6 +20,9 @@ pub struct Settings {
     pub quotas: BTreeMap<String, i64>,
     /// Refuse SHA-1 and 3DES in policies (the extension `vpn-no-sha1-3des`).
     pub refuse_weak_algorithms: bool,
+    /// What no tunnel may be. That a peer's name has an allowed address now says nothing about later: agents have to be
+    /// told the same.
+    pub bounds: Bounds,
 }
 
 /// The use cases over one store. Clones share it.

@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or knows which engine is behind the trait.
 
 mod algorithm;
+mod bounds;
 mod engine;
 mod id;
 mod identity;
@@ -13,6 +14,7 @@ mod record;
 mod status;
 
 pub use algorithm::{Encryption, Group, Integrity, Unknown};
+pub use bounds::{Bounds, NEVER};
 pub use engine::{Datapath, Engine, EngineError, Place};
 pub use id::{ConnectionId, RouterId, ServiceId};
 pub use identity::Identity;

@@ -88,6 +88,7 @@ pub(crate) async fn start<D: Dial + 'static>(
             EngineKind::Strongswan => "strongswan".into(),
         },
         look: Duration::from_secs(30),
+        bounds: section.bounds(),
         longest_pause: Duration::from_secs(30),
         hands: 16,
     };
@@ -174,6 +175,7 @@ fn engine(section: &config::Agent, reports: mpsc::Sender<karez_engine::TunnelRep
     let options = karez_strongswan::Options {
         charon: section.engine.charon.clone(),
         datapath,
+        bounds: section.bounds(),
         ..karez_strongswan::Options::new(section.state_directory.join("routers"))
     };
     Strongswan::new(options, reports).context("the engine strongswan")

@@ -5,6 +5,8 @@ mod agent;
 pub(crate) use agent::{Agent, AgentFile, Agents, Datapath, Engine, EngineKind, Gateway, Shape};
 
 use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
+use karez_engine::Bounds;
 use karez_model::Secret;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -20,6 +22,29 @@ impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }
+}
+
+/// A network that comes from the file or the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cidr(pub IpNet);
+
+impl std::str::FromStr for Cidr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        karez_model::address::cidr(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cidr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// As text, for `shown`.
+fn texts(networks: &[Cidr]) -> Vec<String> {
+    networks.iter().map(|network| network.0.to_string()).collect()
 }
 
 /// Everything that can be configured.
@@ -185,6 +210,15 @@ pub(crate) struct Policy {
 pub(crate) struct Vpn {
     /// Refuse SHA-1 and 3DES in new policies.
     pub refuse_weak_algorithms: bool,
+    /// Networks that no tunnel may lead to, beside those that never are.
+    pub protected_networks: Vec<Cidr>,
+}
+
+impl Vpn {
+    /// What no tunnel may be.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { protected: self.protected_networks.iter().map(|network| network.0).collect(), local: None }
+    }
 }
 
 /// A database, by its URL.
@@ -325,7 +359,10 @@ impl Config {
                 "keystone": keystone,
             },
             "policy": {"file": self.policy.file, "strict_readers": self.policy.strict_readers},
-            "vpn": {"refuse_weak_algorithms": self.vpn.refuse_weak_algorithms},
+            "vpn": {
+                "refuse_weak_algorithms": self.vpn.refuse_weak_algorithms,
+                "protected_networks": texts(&self.vpn.protected_networks),
+            },
             "quotas": self.quotas,
             "agents": self.agents.as_ref().map(Agents::shown),
             "agent": self.agent.as_ref().map(Agent::shown),

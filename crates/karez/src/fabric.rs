@@ -34,7 +34,9 @@ impl Fabric {
             tasks.spawn(serving);
         }
         if let Some(section) = &config.agent {
-            let running = agent::start(section, InProcess::new(sessions.clone()), stopped.clone()).await?;
+            let mut section = section.clone();
+            section.protected_networks.extend(&config.vpn.protected_networks);
+            let running = agent::start(&section, InProcess::new(sessions.clone()), stopped.clone()).await?;
             tasks.spawn(running);
         }
         let control = control.clone();

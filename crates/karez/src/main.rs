@@ -119,6 +119,12 @@ struct Up {
     /// The router that this machine is, for the gateway host
     #[arg(long)]
     router_id: Option<uuid::Uuid>,
+    /// A network behind this machine that tunnels may take, for the gateway host; may be given several times
+    #[arg(long = "local-subnet", value_name = "CIDR")]
+    local_subnets: Vec<config::Cidr>,
+    /// A network that no tunnel may lead to; may be given several times
+    #[arg(long = "protected-network", value_name = "CIDR")]
+    protected_networks: Vec<config::Cidr>,
     /// The network namespace that is the node, by its name under /run/netns [default: this one]
     #[arg(long)]
     namespace: Option<String>,
@@ -154,11 +160,13 @@ impl Up {
             zone: None,
             state_directory: state.join("agent"),
             namespace: self.namespace.clone(),
+            protected_networks: Vec::new(),
             gateway: config::Gateway {
                 shape: self.gateway,
                 external_bridge: self.external_bridge.clone(),
                 namespace_pattern: self.namespace_pattern.clone(),
                 router_id: self.router_id,
+                local_subnets: self.local_subnets.clone(),
                 ..config::Gateway::default()
             },
             engine: config::Engine::default(),
@@ -270,6 +278,7 @@ fn run(command: Command) -> Result<()> {
 async fn start(up: Up) -> Result<()> {
     let directory = state::Directory::made(up.state_dir.clone())?;
     let mut config = directory.config();
+    config.vpn.protected_networks.clone_from(&up.protected_networks);
     config.agent = up.agent(directory.path());
     config.api.listen = up.listen;
     config.identity.mode = match up.identity {

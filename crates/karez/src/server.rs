@@ -48,8 +48,11 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
     }
     let store = tokio::task::block_in_place(|| database::open(&config))?;
     store.check_key().await?;
-    let settings =
-        Settings { quotas: config.quotas.clone(), refuse_weak_algorithms: config.vpn.refuse_weak_algorithms };
+    let settings = Settings {
+        quotas: config.quotas.clone(),
+        refuse_weak_algorithms: config.vpn.refuse_weak_algorithms,
+        bounds: config.vpn.bounds(),
+    };
     let control = Control::new(store.clone(), policy, settings);
     let caller = identity(&config, directory.as_ref(), store, tls.is_some()).await?;
     let options = karez_api::Options {

@@ -16,7 +16,9 @@ mod namespace;
 mod netlink;
 mod nfnetlink;
 pub mod nft;
+pub mod policy;
 mod process;
+pub mod raw;
 mod route;
 mod rule;
 

@@ -22,7 +22,7 @@ use crate::settings::{self, LOG, SETTINGS, SOCKET};
 use crate::support::Algorithms;
 use crate::vici::{Message, Notice, Session, ViciError, listen};
 use aws_lc_rs::{hmac, rand};
-use karez_engine::{Datapath, Place};
+use karez_engine::{Bounds, Datapath, Place};
 use karez_net::{Namespace, SpawnOptions};
 use rustix::fs::fstat;
 use std::collections::BTreeSet;
@@ -97,6 +97,7 @@ pub(crate) struct Setup {
     pub(crate) charon: PathBuf,
     pub(crate) datapath: Datapath,
     pub(crate) plugins: Option<Vec<String>>,
+    pub(crate) bounds: Bounds,
 }
 
 impl Daemon {

@@ -53,6 +53,7 @@ impl Strongswan {
             charon: self.charon.clone(),
             datapath: self.datapath,
             plugins: self.options.plugins.clone(),
+            bounds: self.options.bounds.clone(),
         }
     }
 

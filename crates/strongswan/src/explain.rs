@@ -4,6 +4,7 @@
 use crate::classify::{Offers, What};
 use crate::observed::selector;
 use crate::presence::Obstacle;
+use crate::router::rivals::Pair;
 use crate::suite;
 use ipnet::IpNet;
 use karez_engine::{Code, DpdAction, Identity, IkeMode, IkeVersion, Initiator, Reason, TunnelPlan};
@@ -110,6 +111,12 @@ pub(crate) fn not_resolved(host: &str, why: &str) -> Reason {
         .with("host", host)
 }
 
+/// A host name has an address that no peer can have.
+pub(crate) fn no_peer(host: &str, why: &str) -> Reason {
+    Reason::new(Code::Unsupported, format!("The peer's host name {host} leads nowhere: {why}"))
+        .with("host", host)
+}
+
 /// What the daemon counts as up is not, as somebody has changed what it has made.
 pub(crate) fn cut_off(obstacle: &Obstacle, begins: bool) -> Reason {
     let then = match (obstacle.is_daemons, begins) {
@@ -133,6 +140,15 @@ pub(crate) fn conflict(other: karez_engine::ConnectionId) -> Reason {
     let message = format!(
         "The connection {other} of the same router has the same identities at both ends and another pre-shared key, so \
          the peer could not be told apart. Give both the same key, or set different identities."
+    );
+    Reason::new(Code::Unsupported, message).with("other", other.to_string())
+}
+
+/// Another tunnel has the packets of this one.
+pub(crate) fn double(other: karez_engine::ConnectionId, (local, peer): &Pair) -> Reason {
+    let message = format!(
+        "The connection {other} of the same router carries what goes from {local} to {peer}. This one takes over when \
+         that one is deleted, set down, or given other subnets."
     );
     Reason::new(Code::Unsupported, message).with("other", other.to_string())
 }

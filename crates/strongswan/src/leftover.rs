@@ -8,11 +8,9 @@
 //! same namespace is left alone; routes and rules by the table's number, which is charon's own. Only called while no
 //! daemon of ours runs there; when another one does, nothing is touched.
 
-mod netlink;
-
 use ipnet::IpNet;
 use karez_net::Namespace;
-use netlink::{Socket, attribute};
+use karez_net::raw::{Socket, attribute};
 use rustix::net::netlink::XFRM;
 use std::collections::BTreeSet;
 use std::io;
@@ -70,7 +68,7 @@ pub(crate) fn remove(namespace: &Namespace, ours: &BTreeSet<IpAddr>) -> io::Resu
 pub(crate) struct Installed {
     /// The SPIs of all associations.
     pub(crate) spis: BTreeSet<u32>,
-    /// Where from and where to packets go that policies are for, with the policies' directions.
+    /// Where from and where to packets go that policies lead into tunnels, with the policies' directions.
     pub(crate) policies: BTreeSet<(IpNet, IpNet, u8)>,
 }
 
@@ -94,8 +92,17 @@ pub(crate) fn installed() -> io::Result<Installed> {
     let (states, policies) = (xfrm.all(GET_STATE, 24)?, xfrm.all(GET_POLICY, 64)?);
     Ok(Installed {
         spis: states.iter().filter_map(spi).collect(),
-        policies: policies.iter().filter_map(|policy| selected(policy)).collect(),
+        policies: policies
+            .iter()
+            .filter(|policy| has_tunnel(policy))
+            .filter_map(|one| selected(one))
+            .collect(),
     })
+}
+
+/// Others let packets pass in clear, or nowhere.
+fn has_tunnel(policy: &[u8]) -> bool {
+    policy.get(168..).is_some_and(|attributes| attribute(attributes, TEMPLATE).is_some())
 }
 
 /// The networks of the `struct xfrm_selector` of a `struct xfrm_userpolicy_info`, and its direction.

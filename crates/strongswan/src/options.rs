@@ -1,6 +1,6 @@
 //! What an operator may set.
 
-use karez_engine::{Datapath, EngineError};
+use karez_engine::{Bounds, Datapath, EngineError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Options {
     pub datapath: Option<Datapath>,
     /// The plugins to load besides those for sockets, kernel and control; a short list when not given.
     pub plugins: Option<Vec<String>>,
+    /// What no tunnel may be.
+    pub bounds: Bounds,
     /// How long a new tunnel may be pending before it counts as down.
     pub grace: Duration,
     /// How often counters are read.
@@ -38,6 +40,7 @@ impl Options {
             charon: None,
             datapath: None,
             plugins: None,
+            bounds: Bounds::default(),
             grace: Duration::from_secs(10),
             counters: Duration::from_secs(10),
         }

@@ -9,6 +9,7 @@ mod hear;
 mod inspect;
 mod look;
 mod resolve;
+pub(crate) mod rivals;
 
 use crate::Options;
 use crate::births::Births;

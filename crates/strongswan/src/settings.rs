@@ -67,6 +67,8 @@ pub(crate) fn text(datapath: Datapath, plugins: Option<&[String]>) -> String {
     }
     load.extend(["kernel-netlink", "socket-default", "vici"]);
     let load = load.join(" ");
+    // Where the kernel encrypts, a packet needs any way at all, and which packets it takes is its policies' to say.
+    let install_routes = if datapath == Datapath::Userspace { "yes" } else { "no" };
     let mut text = String::new();
     let _ = write!(
         text,
@@ -87,6 +89,7 @@ charon {{
   ikesa_table_segments = 4
   # A gateway has many addresses and gets new routes; none of that moves a tunnel.
   process_route = no
+  install_routes = {install_routes}
   install_virtual_ip = no
   send_vendor_id = no
   # The tenant chooses aggressive mode; the API says what that is worth.

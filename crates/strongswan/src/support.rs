@@ -3,11 +3,10 @@
 use crate::suite::{encryption_name, group_name, integrity_name, prf_name};
 use crate::vici::Message;
 use karez_engine::{
-    Code, Datapath, Encryption, Identity, IkeVersion, Integrity, IpsecMode, IpsecProtocol, Peer, Reason,
-    TunnelPlan,
+    Bounds, Code, Datapath, Encryption, Identity, IkeVersion, Integrity, IpsecMode, IpsecProtocol, Peer,
+    Reason, TunnelPlan,
 };
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// What the daemon's plugins offer, as it tells itself.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +35,14 @@ impl Algorithms {
 }
 
 /// Why a plan cannot be done here; none when it can.
-pub(crate) fn obstacle(plan: &TunnelPlan, algorithms: &Algorithms, datapath: Datapath) -> Option<Reason> {
+pub(crate) fn obstacle(
+    plan: &TunnelPlan,
+    bounds: &Bounds,
+    algorithms: &Algorithms,
+    datapath: Datapath,
+) -> Option<Reason> {
     let why = nonsense(plan)
+        .or_else(|| bounds.obstacle(plan))
         .or_else(|| shape(plan, datapath))
         .or_else(|| ikev1(plan))
         .or_else(|| missing(plan, algorithms, datapath))?;
@@ -58,16 +63,7 @@ fn nonsense(plan: &TunnelPlan) -> Option<String> {
             "The peer id {name} would let in any peer whose identity ends so. Give the one that the peer has."
         ));
     }
-    let Peer::Address(peer) = plan.peer else { return None };
-    let is_broadcast = matches!(peer, IpAddr::V4(peer) if peer.is_broadcast());
-    let what = if peer == plan.local {
-        "is this gateway's own address"
-    } else if peer.is_unspecified() || peer.is_multicast() || peer.is_loopback() || is_broadcast {
-        "is no address of another gateway"
-    } else {
-        return None;
-    };
-    Some(format!("The peer address {peer} {what}. Give the outer address of the peer."))
+    None
 }
 
 /// What the data path cannot do.

@@ -10,7 +10,7 @@ use super::tables::Tables;
 use super::{Gateway, GatewayError, Made, Path, Severed, blocking, lanes, names, of, rules, severed};
 use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan, TunnelPlan};
-use karez_net::{Error, Namespace, Netlink, lane, nft};
+use karez_net::{Error, Namespace, Netlink, nft};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use thiserror::Error;
@@ -169,7 +169,7 @@ impl Gateway for Attached {
                 other => other.map_err(of(router))?,
             };
             let has_table = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?;
-            if has_table || lane::exists(&namespace).await.map_err(of(router))? {
+            if has_table || lanes::exist(&namespace).await.map_err(of(router))? {
                 present.push(router);
             }
         }

@@ -11,7 +11,7 @@ use super::tables::Tables;
 use super::{Gateway, GatewayError, Made, Path, Severed, lanes, of, rules, severed};
 use crate::{Guard, Watch};
 use karez_engine::{ConnectionId, Datapath, Place, RouterId, RouterPlan};
-use karez_net::{Error, Namespace, Netlink, lane, nft};
+use karez_net::{Error, Namespace, Netlink, nft};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which router the machine is.
@@ -136,7 +136,7 @@ impl Gateway for Host {
         let router = self.options.router_id;
         let namespace = self.namespace().map_err(of(router))?;
         let is_there = nft::exists(&namespace, rules::TABLE).await.map_err(of(router))?
-            || lane::exists(&namespace).await.map_err(of(router))?;
+            || lanes::exist(&namespace).await.map_err(of(router))?;
         Ok(is_there.then_some(router).into_iter().collect())
     }
 

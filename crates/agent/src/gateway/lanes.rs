@@ -1,12 +1,15 @@
-//! Which packets enter tunnels where a process encrypts: those that a router forwards from a local subnet of a connection
-//! to a network of its peer, and no others. See [`karez_net::lane`] for how that is done.
+//! Which packets enter tunnels: those that a router forwards from a local subnet of a connection to a network of its peer,
+//! and no others. Where a process encrypts, lanes lead them to its device ([`karez_net::lane`]). Where the kernel does,
+//! its policies say so themselves; beside them others let pass what is connected, and stop what no tunnel takes
+//! ([`karez_net::policy`]).
 
 use super::rules::Site;
 use crate::Guard;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use karez_engine::{Datapath, RouterPlan};
 use karez_net::lane::{self, Entry, Lane};
-use karez_net::{Error, LinkKind, Netlink};
+use karez_net::policy::{self, Policy};
+use karez_net::{Error, LinkKind, Namespace, Netlink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,17 +18,6 @@ pub(super) const DEVICE: &str = "ipsec";
 
 /// Where charon puts its routes, with an address of our subnet as their source, and no packet is led.
 const DAEMONS_TABLE: u32 = 220;
-
-/// What nobody is asked for through a tunnel, however wide the peer's network is: loopback, the link's own, multicast.
-const NEVER: [IpNet; 7] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::BROADCAST, 32)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
-];
 
 /// A link of a router that local subnets may be behind, with the router's addresses on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +28,7 @@ pub(super) struct Inside {
     pub behind: BTreeSet<IpNet>,
 }
 
-/// Makes them so. Without guards, or where the kernel encrypts, there are none.
+/// Makes them so. Without guards there are none.
 pub(super) async fn ensure(
     netlink: &Netlink,
     plan: &RouterPlan,
@@ -44,23 +36,48 @@ pub(super) async fn ensure(
     datapath: Datapath,
     site: &Site,
 ) -> Result<bool, Error> {
-    let wanted = match datapath {
-        Datapath::Userspace => lanes(plan, guards, site),
-        Datapath::Kernel => Vec::new(),
-    };
-    let held = match datapath {
-        Datapath::Userspace => held(netlink, &wanted, site).await?,
-        Datapath::Kernel => BTreeSet::new(),
-    };
-    let has_changed = lane::hold(netlink.namespace(), held, DAEMONS_TABLE).await?;
-    let device = if wanted.is_empty() { None } else { device(netlink).await? };
-    Ok(lane::ensure(netlink.namespace(), wanted, device).await? || has_changed)
+    let wanted = lanes(plan, guards, site);
+    match datapath {
+        Datapath::Userspace => {
+            let held = held(netlink, &wanted, site).await?;
+            let has_changed = lane::hold(netlink.namespace(), held, DAEMONS_TABLE).await?;
+            let device = if wanted.is_empty() { None } else { device(netlink).await? };
+            let has_led = lane::ensure(netlink.namespace(), wanted, device).await?;
+            // Left from when the kernel encrypted.
+            Ok(policy::ensure(netlink.namespace(), BTreeSet::new()).await? || has_led || has_changed)
+        }
+        Datapath::Kernel => {
+            let has_changed = policy::ensure(netlink.namespace(), policies(&wanted)).await?;
+            Ok(remove_lanes(netlink).await? || has_changed)
+        }
+    }
 }
 
 /// Takes them all away.
 pub(super) async fn remove(netlink: &Netlink) -> Result<bool, Error> {
+    let has_changed = remove_lanes(netlink).await?;
+    Ok(policy::ensure(netlink.namespace(), BTreeSet::new()).await? || has_changed)
+}
+
+/// Whether there is anything of them.
+pub(super) async fn exist(namespace: &Namespace) -> Result<bool, Error> {
+    Ok(lane::exists(namespace).await? || policy::exists(namespace).await?)
+}
+
+async fn remove_lanes(netlink: &Netlink) -> Result<bool, Error> {
     let has_changed = lane::hold(netlink.namespace(), BTreeSet::new(), DAEMONS_TABLE).await?;
     Ok(lane::ensure(netlink.namespace(), Vec::new(), None).await? || has_changed)
+}
+
+/// The same for a kernel that encrypts.
+fn policies(lanes: &[Lane]) -> BTreeSet<Policy> {
+    let of = |lane: &Lane| {
+        let local = lane.from;
+        let pass = lane.kept.iter().map(move |other| Policy::Pass { local, other: *other });
+        let protect = lane.to.difference(&lane.kept).map(move |peer| Policy::Protect { local, peer: *peer });
+        pass.chain(protect).collect::<Vec<_>>()
+    };
+    lanes.iter().flat_map(of).collect()
 }
 
 /// charon that encrypts itself takes no tunnel for a subnet in which it sees no address of the router's own, and most
@@ -87,20 +104,26 @@ async fn device(netlink: &Netlink) -> Result<Option<u32>, Error> {
 
 fn lanes(plan: &RouterPlan, guards: &[Guard], site: &Site) -> Vec<Lane> {
     let outer: BTreeSet<IpAddr> = plan.tunnels.iter().map(|tunnel| tunnel.local).collect();
-    let mut peers: BTreeMap<IpNet, BTreeSet<IpNet>> = BTreeMap::new();
+    let mut lanes: BTreeMap<IpNet, Lane> = BTreeMap::new();
     for guard in guards {
         for local in &guard.local {
             let is_alike = |peer: &&IpNet| peer.addr().is_ipv4() == local.addr().is_ipv4();
-            let nets = guard.peer.iter().filter(is_alike).map(IpNet::trunc);
-            peers.entry(local.trunc()).or_default().extend(nets);
+            let from = local.trunc();
+            let lane = lanes.entry(from).or_insert_with(|| Lane {
+                from,
+                entries: entries(&from, &site.inside, &outer),
+                to: BTreeSet::new(),
+                kept: BTreeSet::new(),
+            });
+            lane.to.extend(guard.peer.iter().filter(is_alike).map(IpNet::trunc));
+            lane.kept.extend(guard.but.iter().filter(is_alike));
         }
     }
-    let lane = |(from, to): (IpNet, BTreeSet<IpNet>)| {
-        let kept = site.connected.iter().chain(&NEVER);
-        let kept = kept.filter(|net| to.iter().any(|to| to.contains(*net))).copied().collect();
-        Lane { from, entries: entries(&from, &site.inside, &outer), to, kept }
-    };
-    peers.into_iter().map(lane).collect()
+    for lane in lanes.values_mut() {
+        let is_within = |net: &&IpNet| lane.to.iter().any(|to| to.contains(*net));
+        lane.kept.extend(site.connected.iter().filter(is_within));
+    }
+    lanes.into_values().collect()
 }
 
 /// By which links packets from a local subnet come in. The router's own addresses among them count for what it answers

@@ -178,11 +178,16 @@ fn add_drops(table: &mut Table, guards: &[Guard], datapath: Datapath, site: &Sit
         ("clear-in", Hook::Forward, Direction::In),
         ("clear-in-own", Hook::Input, Direction::In),
     ];
+    let in_forged = |direction: Direction| match direction {
+        Direction::In => passes.forged(&direction.is_protected(datapath)),
+        Direction::Out => Vec::new(),
+    };
     for (name, hook, direction) in chains {
         let forged = (hook == Hook::Forward && direction == Direction::Out && site.is_forgery_known)
             .then(|| forged(site, selected));
         let chain = Chain::filter(name, hook, priority::FILTER)
             .rules(forged.into_iter().flatten())
+            .rules(in_forged(direction))
             .rule(Rule::new([direction.is_protected(datapath)], Action::Accept))
             .rule(Rule::new([direction.not_between(selected)], Action::Accept))
             .rules(passes.rules(direction, hook, site))

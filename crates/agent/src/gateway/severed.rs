@@ -3,7 +3,7 @@
 //! Only what is certain counts: a tunnel that works must not be called broken. What lies behind the router's links is
 //! for the IKE daemon to find out.
 
-use karez_engine::{ConnectionId, Peer, RouterPlan, TunnelStatus};
+use karez_engine::{Bounds, ConnectionId, Peer, RouterPlan, TunnelStatus};
 use karez_net::{Error, LOOPBACK, Link, Netlink};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,10 +26,14 @@ pub struct Path {
     pub peer: Option<IpAddr>,
 }
 
-/// The paths of a plan, with what is known of peers that have names.
+/// The paths of a plan, with what is known of peers that have names. A tunnel that cannot be has none.
 #[must_use]
-pub fn paths<'a>(plan: &RouterPlan, status: impl Fn(ConnectionId) -> Option<&'a TunnelStatus>) -> Vec<Path> {
-    let tunnels = plan.tunnels.iter().filter(|tunnel| tunnel.is_up);
+pub fn paths<'a>(
+    plan: &RouterPlan,
+    bounds: &Bounds,
+    status: impl Fn(ConnectionId) -> Option<&'a TunnelStatus>,
+) -> Vec<Path> {
+    let tunnels = plan.tunnels.iter().filter(|tunnel| tunnel.is_up && bounds.obstacle(tunnel).is_none());
     let path = |tunnel: &karez_engine::TunnelPlan| Path {
         connection: tunnel.id,
         local: tunnel.local,

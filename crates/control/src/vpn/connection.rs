@@ -112,6 +112,16 @@ fn check_peer(
             format!("peer_address '{name}' is neither an IP address nor a host name that has one: {why}"),
         )
     })?;
+    let protected = &context.settings.bounds.protected;
+    let is_protected = |ip: &IpAddr| protected.iter().any(|net| net.contains(ip));
+    if !addresses.is_empty() && addresses.iter().all(is_protected) {
+        return Err(Failure::fault(
+            Reason::IpsecValidationFailure,
+            format!(
+                "peer_address '{name}' is where no tunnel may lead to. Give another, or ask the operator"
+            ),
+        ));
+    }
     let router = context.existing(Kind::Router, service.text("router_id"))?;
     let (v4, v6) = service::gateway_addresses(&router).unwrap_or_default();
     let is_served = |ip: &IpAddr| if ip.is_ipv6() { v6.is_some() } else { v4.is_some() };

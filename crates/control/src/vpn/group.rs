@@ -1,5 +1,6 @@
 //! Endpoint groups.
 
+use super::selectors;
 use crate::Failure;
 use crate::context::Context;
 use karez_model::address;
@@ -19,7 +20,7 @@ pub(crate) fn before_create(context: &mut Context<'_, '_>, group: &mut Object) -
     let mut endpoints: Vec<Json> = Vec::with_capacity(given.len());
     for endpoint in &given {
         let endpoint = match group.text("type") {
-            "cidr" => cidr(endpoint)?,
+            "cidr" => cidr(context, endpoint)?,
             "subnet" => subnet(context, endpoint)?,
             _ => text(endpoint)?,
         };
@@ -54,10 +55,14 @@ pub(crate) fn before_delete(context: &mut Context<'_, '_>, group: &Object) -> Re
     })
 }
 
-fn cidr(endpoint: &Json) -> Result<Json, Failure> {
-    let text = endpoint.as_str().filter(|text| address::cidr(text).is_ok());
-    text.map(Json::from)
-        .ok_or_else(|| invalid(endpoint, "Invalid CIDR: write an address and its prefix length"))
+fn cidr(context: &Context<'_, '_>, endpoint: &Json) -> Result<Json, Failure> {
+    let Some(text) = endpoint.as_str().filter(|text| address::cidr(text).is_ok()) else {
+        return Err(invalid(endpoint, "Invalid CIDR: write an address and its prefix length"));
+    };
+    match selectors::protected(context, text) {
+        None => Ok(Json::from(text)),
+        Some(why) => Err(invalid(endpoint, &why)),
+    }
 }
 
 fn subnet(context: &mut Context<'_, '_>, endpoint: &Json) -> Result<Json, Failure> {

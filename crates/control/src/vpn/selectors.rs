@@ -3,6 +3,7 @@
 use super::guard;
 use crate::Failure;
 use crate::context::Context;
+use karez_engine::NEVER;
 use karez_model::address;
 use karez_model::{Kind, Object, Reason};
 
@@ -54,12 +55,20 @@ fn by_subnet(
             ),
         ));
     }
-    let peer = one_version(cidrs.into_iter(), |list| {
+    let peer = one_version(cidrs.iter().copied(), |list| {
         Failure::fault(
             Reason::MixedIPVersionsForPeerCidrs,
             format!("peer_cidrs {list} mix IPv4 and IPv6; make two connections"),
         )
     })?;
+    for cidr in &cidrs {
+        if let Some(why) = protected(context, cidr) {
+            return Err(Failure::fault(
+                Reason::IPsecSiteConnectionPeerCidrError,
+                format!("peer_cidrs has {cidr}, {why}"),
+            ));
+        }
+    }
     let subnet = context.existing(Kind::Subnet, subnet_id)?;
     Ok((subnet.int("ip_version") == 6, peer))
 }
@@ -99,8 +108,17 @@ fn by_groups(
     }
     let local_version = one_version(cidrs.iter().map(String::as_str), |_| mixed(&local))?;
     check_type(&peer, "peer_ep_group_id", "cidr")?;
+    check_protected(context, &peer)?;
     let peer_version = one_version(peer.texts("endpoints"), |_| mixed(&peer))?;
     Ok((local_version, peer_version))
+}
+
+/// Why no tunnel may lead to a network; none when one may, or when it is none.
+pub(super) fn protected(context: &Context<'_, '_>, cidr: &str) -> Option<String> {
+    let around = *context.settings.bounds.around(&address::cidr(cidr).ok()?)?;
+    // Which networks an operator has is not everybody's business.
+    let which = if NEVER.contains(&around) { format!("which is in {around}, ") } else { String::new() };
+    Some(format!("{which}which no tunnel may lead to. Give another network, or ask the operator"))
 }
 
 const GROUPS: [&str; 2] = ["local_ep_group_id", "peer_ep_group_id"];
@@ -118,6 +136,17 @@ fn check_local_subnets(
 ) -> Result<(), Failure> {
     context.tx.hold(Kind::Router, router_id)?;
     subnets.iter().try_for_each(|subnet| guard::check_connected(context, router_id, subnet))
+}
+
+fn check_protected(context: &Context<'_, '_>, group: &Object) -> Result<(), Failure> {
+    let why = |cidr| protected(context, cidr).map(|why| (cidr, why));
+    match group.texts("endpoints").find_map(why) {
+        None => Ok(()),
+        Some((cidr, why)) => Err(Failure::fault(
+            Reason::InvalidEndpointGroup,
+            format!("The endpoint group {} has {cidr}, {why}", group.id()),
+        )),
+    }
 }
 
 fn check_type(group: &Object, attribute: &str, wanted: &str) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! The configuration of an agent: in a file of its own, or as a section of a server's.
 
+use super::{Cidr, texts};
 use anyhow::{Context, Result, bail};
+use karez_engine::Bounds;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -31,6 +33,8 @@ pub(crate) struct Agent {
     /// The network namespace that is the node, by its name under `/run/netns`; the one that the
     /// agent is started in when it is not given.
     pub namespace: Option<String>,
+    /// Networks that no tunnel of this node may lead to, beside those that never are.
+    pub protected_networks: Vec<Cidr>,
     pub gateway: Gateway,
     pub engine: Engine,
 }
@@ -42,6 +46,7 @@ impl Default for Agent {
             zone: None,
             state_directory: PathBuf::from("/var/lib/karez-agent"),
             namespace: None,
+            protected_networks: Vec::new(),
             gateway: Gateway::default(),
             engine: Engine::default(),
         }
@@ -73,6 +78,8 @@ pub(crate) struct Gateway {
     pub namespace_pattern: String,
     /// Host: the id of the router that the machine is.
     pub router_id: Option<Uuid>,
+    /// Host: the networks behind the machine that tunnels may take, which are not its tenants' to choose.
+    pub local_subnets: Vec<Cidr>,
 }
 
 impl Default for Gateway {
@@ -83,6 +90,7 @@ impl Default for Gateway {
             external_bridges: BTreeMap::new(),
             namespace_pattern: "qrouter-{router_id}".into(),
             router_id: None,
+            local_subnets: Vec::new(),
         }
     }
 }
@@ -143,11 +151,25 @@ impl Agent {
             Shape::Host if gateway.router_id.is_none() => {
                 bail!("agent.gateway.shape is host: router_id must say which router this machine is")
             }
+            Shape::Host if gateway.local_subnets.is_empty() => bail!(
+                "agent.gateway.shape is host: local_subnets must list the networks behind this machine that tunnels may \
+                 take, like [\"10.0.0.0/24\"]"
+            ),
             Shape::Attached if gateway.namespace_pattern.matches("{router_id}").count() != 1 => bail!(
                 "agent.gateway.namespace_pattern is '{}'; it must have {{router_id}} in it, once",
                 gateway.namespace_pattern
             ),
             Shape::Managed | Shape::Attached | Shape::Host => Ok(()),
+        }
+    }
+
+    /// What no tunnel of this agent may be.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let nets = |networks: &[Cidr]| networks.iter().map(|network| network.0).collect();
+        let is_host = self.gateway.shape == Shape::Host;
+        Bounds {
+            protected: nets(&self.protected_networks),
+            local: is_host.then(|| nets(&self.gateway.local_subnets)),
         }
     }
 
@@ -158,6 +180,7 @@ impl Agent {
             "zone": self.zone,
             "state_directory": self.state_directory,
             "namespace": self.namespace,
+            "protected_networks": texts(&self.protected_networks),
             "gateway": {
                 "shape": format!("{:?}", self.gateway.shape).to_lowercase(),
                 "external_bridge": self.gateway.external_bridge,
@@ -165,6 +188,7 @@ impl Agent {
                     .map(|(network, bridge)| (network.to_string(), bridge.as_str())).collect::<BTreeMap<_, _>>(),
                 "namespace_pattern": self.gateway.namespace_pattern,
                 "router_id": self.gateway.router_id.map(|id| id.to_string()),
+                "local_subnets": texts(&self.gateway.local_subnets),
             },
             "engine": {
                 "kind": format!("{:?}", self.engine.kind).to_lowercase(),

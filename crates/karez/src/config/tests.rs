@@ -51,3 +51,24 @@ fn the_shown_configuration_has_no_password() {
 fn a_quota_that_does_not_exist_is_named() {
     assert!(refused(&format!("{LEAST}[quotas]\nikepolice = 3\n")).contains("quotas.ikepolice"));
 }
+
+#[test]
+fn what_is_protected_is_networks_and_an_agent_beside_the_server_has_the_same() {
+    let config = load(&format!("{LEAST}[vpn]\nprotected_networks = [\"10.9.0.0/16\", \"fd09::/16\"]\n"));
+    let bounds = config.expect("a configuration").vpn.bounds();
+    assert!(bounds.around(&"10.9.1.0/24".parse().expect("a network")).is_some());
+    assert!(bounds.around(&"10.0.0.0/8".parse().expect("a network")).is_none());
+    let why = refused(&format!("{LEAST}[vpn]\nprotected_networks = [\"10.9.0.0\"]\n"));
+    assert!(why.contains("10.9.0.0") && why.contains("CIDR") && why.contains("line"), "{why}");
+}
+
+#[test]
+fn a_machine_that_is_a_router_says_what_of_it_tunnels_may_take() {
+    let host = format!(
+        "{LEAST}[agent.gateway]\nshape = \"host\"\nrouter_id = \"7f0b3c9e-3a52-4c4b-8f11-0c5f8a3b2d10\"\n"
+    );
+    assert!(refused(&host).contains("local_subnets"));
+    let config = load(&format!("{host}local_subnets = [\"192.168.1.0/24\"]\n")).expect("a configuration");
+    let bounds = config.agent.expect("an agent").bounds();
+    assert_eq!(bounds.local, Some(vec!["192.168.1.0/24".parse().expect("a network")]));
+}

@@ -9,5 +9,6 @@ mod edits;
 mod protocols;
 mod removal;
 mod router;
+mod selection;
 mod size;
 mod stage;

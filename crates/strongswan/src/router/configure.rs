@@ -1,6 +1,6 @@
 //! The plan, and what the daemon is told of it.
 
-use super::Router;
+use super::{Router, rivals};
 use crate::births::Births;
 use crate::blueprint::{Blueprint, fixed_address, tunnel_of};
 use crate::classify::Classifier;
@@ -11,9 +11,7 @@ use crate::presence::{self, Missing};
 use crate::support::obstacle;
 use crate::tunnel::{self, Tunnel};
 use crate::vici::{Message, Session, ViciError};
-use karez_engine::{
-    Code, ConnectionId, Datapath, EngineError, Identity, Place, Reason, Standing, TunnelPlan,
-};
+use karez_engine::{Code, ConnectionId, Datapath, EngineError, Place, Reason, Standing, TunnelPlan};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Router {
@@ -194,20 +192,39 @@ impl Router {
 
     /// What is wanted of each tunnel, and whether it can be had.
     fn standings(&self, plans: &[TunnelPlan]) -> Vec<Standing> {
-        let conflicts = conflicts(plans, |plan| self.has(plan));
+        let conflicts = rivals::conflicts(plans, |plan| self.has(plan));
         let algorithms = self.daemon.as_ref().map(|daemon| &daemon.algorithms);
+        let impossible = |plan: &TunnelPlan| {
+            let obstacle =
+                algorithms.and_then(|known| obstacle(plan, &self.setup.bounds, known, self.setup.datapath));
+            obstacle.or_else(|| conflicts.get(&plan.id).map(|other| explain::conflict(*other)))
+        };
+        let impossible: BTreeMap<ConnectionId, Reason> =
+            plans.iter().filter_map(|plan| Some((plan.id, impossible(plan)?))).collect();
+        let possible = plans.iter().filter(|plan| plan.is_up && !impossible.contains_key(&plan.id));
+        let doubles = rivals::doubles(possible, |plan| self.carries(plan));
         let standing = |plan: &TunnelPlan| {
             if !plan.is_up {
                 return Standing::AdminDown;
             }
-            let obstacle = algorithms.and_then(|known| obstacle(plan, known, self.setup.datapath));
-            let conflict = || conflicts.get(&plan.id).map(|other| explain::conflict(*other));
-            match obstacle.or_else(conflict) {
+            let double = || doubles.get(&plan.id).map(|(other, pair)| explain::double(*other, pair));
+            match impossible.get(&plan.id).cloned().or_else(double) {
                 Some(reason) => Standing::Impossible(reason),
                 None => tunnel::standing(plan),
             }
         };
         plans.iter().map(standing).collect()
+    }
+
+    /// Whether a tunnel is the one that has its pairs of subnets: by the plan before this one, or, for an agent that has
+    /// only begun, by what the daemon has.
+    fn carries(&self, plan: &TunnelPlan) -> bool {
+        if let Some(tunnel) = self.tunnels.get(&plan.id) {
+            let is_same = tunnel.plan.local_subnets == plan.local_subnets
+                && tunnel.plan.peer_subnets == plan.peer_subnets;
+            return tunnel.is_wanted() && is_same;
+        }
+        self.loaded.values().flatten().any(|child| tunnel_of(child) == Some(plan.id))
     }
 
     /// Whether a tunnel works already, as far as its identities and its key go: by the plan before this one, or, for an
@@ -379,28 +396,4 @@ async fn connections(session: &mut Session) -> Result<BTreeMap<String, BTreeSet<
 async fn secrets(session: &mut Session) -> Result<BTreeSet<String>, ViciError> {
     let answer = session.request("get-shared", &Message::new()).await?;
     Ok(answer.items("keys").into_iter().map(str::to_owned).collect())
-}
-
-/// Tunnels that claim the identities of another one with another key: charon would take either key for either. One that
-/// works already is kept, and of several new ones that with the lowest id.
-fn conflicts(
-    plans: &[TunnelPlan],
-    works: impl Fn(&TunnelPlan) -> bool,
-) -> BTreeMap<ConnectionId, ConnectionId> {
-    let mut rivals: BTreeMap<(String, String), Vec<&TunnelPlan>> = BTreeMap::new();
-    let text = |identity: &Identity| identity.to_string();
-    for plan in plans.iter().filter(|plan| plan.is_up) {
-        rivals.entry((text(&plan.local_id), text(&plan.peer_id))).or_default().push(plan);
-    }
-    let mut conflicts = BTreeMap::new();
-    for rivals in rivals.into_values() {
-        let [first, others @ ..] = rivals.as_slice() else { continue };
-        if others.iter().all(|other| other.psk == first.psk) {
-            continue;
-        }
-        let Some(kept) = rivals.iter().min_by_key(|plan| (!works(plan), plan.id)) else { continue };
-        let losers = rivals.iter().filter(|plan| plan.psk != kept.psk);
-        conflicts.extend(losers.map(|plan| (plan.id, kept.id)));
-    }
-    conflicts
 }

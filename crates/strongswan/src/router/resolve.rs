@@ -48,9 +48,20 @@ impl Router {
         }
         let now = now();
         let is_usable = |address: &IpAddr| address.is_ipv4() == tunnel.plan.local.is_ipv4();
-        let usable: Vec<IpAddr> = resolved.outcome.iter().flatten().copied().filter(is_usable).collect();
+        let obstacle = |address: &IpAddr| self.setup.bounds.peer_obstacle(&tunnel.plan, *address);
+        let found: Vec<IpAddr> = resolved.outcome.iter().flatten().copied().filter(is_usable).collect();
+        let usable: Vec<IpAddr> =
+            found.iter().copied().filter(|address| obstacle(address).is_none()).collect();
         let Some(first) = usable.first().copied() else {
+            let obstacle = found.first().and_then(obstacle);
             tunnel.resolve_at = Some(now + NOT_FOUND);
+            // As it would be with that address in the plan.
+            if let Some(why) = obstacle {
+                tunnel.peer = None;
+                tunnel.blueprint = None;
+                tunnel.record.failed(explain::no_peer(&resolved.host, &why), now);
+                return;
+            }
             if tunnel.peer.is_none() {
                 let why = match &resolved.outcome {
                     Ok(_) => "it has no address of the same IP version as ours".to_owned(),

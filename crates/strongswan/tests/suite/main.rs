@@ -4,6 +4,7 @@
 //! without. Those of `kernel` need the kernel's own ESP: `rig/scenario` runs them.
 
 mod collisions;
+mod doubles;
 mod edits;
 mod foreign;
 mod held;

@@ -1,5 +1,5 @@
 use super::*;
-use karez_engine::{ConnectionId, GatewayPlan, RouterId};
+use karez_engine::{Bounds, ConnectionId, GatewayPlan, RouterId};
 use uuid::Uuid;
 
 fn net(text: &str) -> IpNet {
@@ -13,7 +13,13 @@ fn nets(texts: &[&str]) -> BTreeSet<IpNet> {
 fn guard(local: &[&str], peer: &[&str]) -> Guard {
     let nets = |texts: &[&str]| texts.iter().map(|text| net(text)).collect();
     let connection = ConnectionId(Uuid::from_u128(1));
-    Guard { connection, local: nets(local), peer: nets(peer), mss: None }
+    let peer: Vec<IpNet> = nets(peer);
+    let but = Bounds::default()
+        .protected()
+        .filter(|net| peer.iter().any(|peer| peer.contains(*net)))
+        .copied()
+        .collect();
+    Guard { connection, local: nets(local), peer, but, mss: None }
 }
 
 fn plan() -> RouterPlan {

@@ -2,9 +2,12 @@
 //!
 //! - Between our side and a subnet that the router is connected to, when the peer's network is as wide or wider: with a
 //!   peer 0.0.0.0/0 all the world is behind the tunnel, but not the neighbours.
+//! - Between our side and networks of which no tunnel has a part: these keep their way, whichever it is.
 //! - What never leaves its link: multicast of the link, link-local addresses. Without it IPv6 has no neighbours.
 //! - Between an outer address and its peer: IKE, and what is protected already. These are between the selectors when
 //!   the gateways themselves are, as in transport mode.
+//!
+//! What comes out of a tunnel in the name of the first two is forged.
 
 use super::{Direction, Site};
 use crate::Guard;
@@ -31,6 +34,7 @@ const LINK_SCOPE: [IpNet; 4] = [
 /// The sets that the rules refer to; none where there is nothing of the sort.
 pub(super) struct Sets {
     connected: Option<PairSet>,
+    protected: Option<PairSet>,
     link: Option<PairSet>,
     gateways: Option<PairSet>,
 }
@@ -38,10 +42,20 @@ pub(super) struct Sets {
 impl Sets {
     pub(super) fn add(table: &mut Table, guards: &[Guard], site: &Site) -> Self {
         let mut add = |name, pairs: Pairs| (!pairs.is_empty()).then(|| table.add_pairs(name, pairs));
-        let connected = add("connected", within(guards, site.connected.iter()));
-        let link = add("link", within(guards, LINK_SCOPE.iter()));
+        let connected = add("connected", within(guards, |_| site.connected.iter()));
+        let protected = add("protected", within(guards, |guard| guard.but.iter()));
+        let link = add("link", within(guards, |_| LINK_SCOPE.iter()));
         let gateways = add("gateways", between_gateways(guards, site));
-        Self { connected, link, gateways }
+        Self { connected, protected, link, gateways }
+    }
+
+    /// For what comes out of a tunnel and cannot be its peer's.
+    pub(super) fn forged(&self, came_protected: &Condition) -> Vec<Rule> {
+        let rule = |set| {
+            let conditions = [came_protected.clone(), Direction::In.between(set)];
+            Rule::new(conditions, Action::Drop).counted("forged")
+        };
+        [&self.connected, &self.protected].into_iter().flatten().map(rule).collect()
     }
 
     pub(super) fn rules(&self, direction: Direction, hook: Hook, site: &Site) -> Vec<Rule> {
@@ -53,6 +67,9 @@ impl Sets {
                 conditions.extend(not_outside(link, hook));
             }
             rules.push(pass(conditions));
+        }
+        if let Some(protected) = &self.protected {
+            rules.push(pass(vec![direction.between(protected)]));
         }
         if let Some(link) = &self.link {
             rules.push(pass(vec![direction.between(link)]));
@@ -90,11 +107,14 @@ fn not_outside(link: &str, hook: Hook) -> Vec<Condition> {
 }
 
 /// From our side of each guard to those of the networks that the peer's hold.
-fn within<'a>(guards: &[Guard], networks: impl Iterator<Item = &'a IpNet> + Clone) -> Pairs {
+fn within<'a, N: Iterator<Item = &'a IpNet>>(
+    guards: &'a [Guard],
+    networks: impl Fn(&'a Guard) -> N,
+) -> Pairs {
     let mut pairs = Vec::new();
     for guard in guards {
         let held = |network: &&IpNet| guard.peer.iter().any(|peer| peer.contains(*network));
-        for network in networks.clone().filter(held) {
+        for network in networks(guard).filter(held) {
             pairs.extend(guard.local.iter().filter_map(|local| Pair::new(*local, *network)));
         }
     }

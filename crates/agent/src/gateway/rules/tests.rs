@@ -8,7 +8,7 @@ fn net(text: &str) -> IpNet {
 
 fn guard(number: u128, local: &str, peer: &str) -> Guard {
     let connection = ConnectionId(Uuid::from_u128(number));
-    Guard { connection, local: vec![net(local)], peer: vec![net(peer)], mss: Some(1300) }
+    Guard { connection, local: vec![net(local)], peer: vec![net(peer)], but: Vec::new(), mss: Some(1300) }
 }
 
 fn site(connected: &[&str], gateways: &[(&str, &str)]) -> Site {

@@ -3,9 +3,9 @@
 use futures_util::stream;
 use karez_agent::{Agent, Gateway, GatewayError, Guard, Options, Path, Severed, Watch};
 use karez_engine::{
-    ChildPlan, ConnectionId, Datapath, Dpd, DpdAction, Engine, EngineError, GatewayPlan, Identity, IkePlan,
-    IkeVersion, Initiator, IpsecMode, IpsecProtocol, Peer, Place, RouterId, RouterPlan, RouterReport,
-    ServiceId, TunnelPlan, TunnelReport, TunnelState, TunnelStatus,
+    Bounds, ChildPlan, ConnectionId, Datapath, Dpd, DpdAction, Engine, EngineError, GatewayPlan, Identity,
+    IkePlan, IkeVersion, Initiator, IpsecMode, IpsecProtocol, Peer, Place, RouterId, RouterPlan,
+    RouterReport, ServiceId, TunnelPlan, TunnelReport, TunnelState, TunnelStatus,
 };
 use karez_fabric::{AgentEnd, ControlEnd, Desired, Dial, FromAgent, Hello, Shape, ToAgent, Welcome, pair};
 use std::collections::{BTreeMap, BTreeSet};
@@ -283,6 +283,7 @@ impl Gateway for AtWork {
 
 fn options() -> Options {
     Options {
+        bounds: Bounds::default(),
         host: "node".to_owned(),
         zone: None,
         shape: Shape::Managed,

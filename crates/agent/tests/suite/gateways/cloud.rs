@@ -12,11 +12,12 @@ use karez_agent::Guard;
 use karez_agent::gateway::{Managed, ManagedOptions};
 use karez_engine::{
     ChildPlan, ConnectionId, Datapath, Dpd, DpdAction, External, GatewayPlan, Identity, IkePlan, IkeVersion,
-    Initiator, Internal, IpsecMode, IpsecProtocol, Peer, RouterId, RouterPlan, ServiceId, TunnelPlan,
+    Initiator, Internal, IpsecMode, IpsecProtocol, NEVER, Peer, RouterId, RouterPlan, ServiceId, TunnelPlan,
 };
-use karez_net::{LinkSettings, Namespace, Netlink, VethEnd, ensure_veth, lane};
+use karez_net::{LinkSettings, Namespace, Netlink, SpawnOptions, VethEnd, ensure_veth, lane};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::process::Command;
 use uuid::Uuid;
 
 pub struct Cloud {
@@ -53,6 +54,14 @@ impl Cloud {
 
     pub async fn make_with(&self, guards: &[Guard], datapath: Datapath) -> Result<bool> {
         Ok(self.gateway.make(&self.plan, guards, datapath).await?.has_changed)
+    }
+
+    /// Leaves only the rules of nftables, as for a packet that has come past the lanes.
+    pub async fn without_lanes(&self) -> Result<()> {
+        let all = "for v in -4 -6; do while ip $v rule del pref 210 2>/dev/null; do :; done; done";
+        let router = Namespace::open(&Managed::namespace(self.plan.id))?;
+        router.spawn(Command::new("sh").args(["-c", all]), &SpawnOptions::new())?.wait()?;
+        Ok(())
     }
 
     /// A host on the internal network of this number that reaches the router, which has to be made.
@@ -155,8 +164,11 @@ pub fn internal(number: u8) -> Internal {
 }
 
 pub fn guard(local: &[&str], peer: &[&str]) -> Guard {
-    let nets = |texts: &[&str]| texts.iter().map(|text| net(text)).collect();
-    Guard { connection: ConnectionId(Uuid::new_v4()), local: nets(local), peer: nets(peer), mss: Some(1300) }
+    let nets = |texts: &[&str]| texts.iter().map(|text| net(text)).collect::<Vec<_>>();
+    let peer = nets(peer);
+    let is_within = |net: &&ipnet::IpNet| peer.iter().any(|peer| peer.contains(*net));
+    let but = NEVER.iter().filter(is_within).copied().collect();
+    Guard { connection: ConnectionId(Uuid::new_v4()), local: nets(local), peer, but, mss: Some(1300) }
 }
 
 /// From the first network to the peer's, in IPv4 and in IPv6.

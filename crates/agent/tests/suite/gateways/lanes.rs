@@ -4,7 +4,7 @@
 //! was answered which way it went.
 
 use crate::gateways::cloud::{Cloud, guard};
-use crate::gateways::scratch::{Scratch, eventually};
+use crate::gateways::scratch::{Scratch, eventually, net};
 use anyhow::{Context, Result};
 use karez_agent::gateway::{Gateway, Host, HostOptions, Managed};
 use karez_engine::Datapath;
@@ -108,6 +108,31 @@ async fn a_peer_that_holds_local_networks_cuts_nobody_off() -> Result<()> {
     assert!(one.pings("10.0.2.9")? && two.pings("10.0.1.9")? && one.pings("10.0.1.1")?);
     assert!(one.pings("198.51.100.9")?, "what is not selected keeps its way");
     assert!(two.pings("198.51.100.9")?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_network_that_is_protected_keeps_its_way_and_nothing_comes_in_its_name() -> Result<()> {
+    let mut full = guard(&["10.0.1.0/24"], &["0.0.0.0/0"]);
+    full.but.push(net("198.51.100.0/24"));
+    let scene = Scene::new(&[full]).await?;
+    let [one, _] = &scene.hosts;
+    eventually("the peer's host", || one.pings("20.0.0.9")).await?;
+    let before = scene.seen().await?;
+    assert!(one.pings("198.51.100.9")?, "by the way that it has without a tunnel");
+    let after = scene.seen().await?;
+    assert_eq!(after[0], before[0], "nothing of it entered");
+    assert!(after[2] > before[2]);
+
+    let heard = [("forged", "ip saddr 198.51.100.9 icmp type echo-request"), ("peers", "ip saddr 20.0.0.9")];
+    one.watch(&heard)?;
+    for source in ["198.51.100.9", "20.0.0.9"] {
+        // That of the forged one is not answered.
+        scene.peer.output(
+            Command::new("sh").args(["-c", &format!("ping -n -c 1 -W 1 -I {source} 10.0.1.9; true")]),
+        )?;
+    }
+    assert_eq!((one.seen("forged").await?, one.seen("peers").await? > 0), (0, true));
     Ok(())
 }
 

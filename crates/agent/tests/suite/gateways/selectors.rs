@@ -68,7 +68,8 @@ async fn what_was_dropped_is_counted_on_when_rules_change() -> Result<()> {
     let mut cloud = Cloud::new().await?;
     cloud.plan.tunnels = vec![tunnel("203.0.113.1", "198.51.100.1")];
     let mut guards = usual_guards();
-    cloud.make_with(&guards, Datapath::Kernel).await?;
+    cloud.make(&guards).await?;
+    cloud.without_lanes().await?;
     let host = cloud.host(1).await?;
     eventually("the host reaches the router", || host.pings("10.0.1.1")).await?;
     assert!(!host.pings("20.0.0.9")?);
@@ -77,7 +78,8 @@ async fn what_was_dropped_is_counted_on_when_rules_change() -> Result<()> {
     assert!(before > 0);
 
     guards[0].mss = Some(1200);
-    assert!(cloud.make_with(&guards, Datapath::Kernel).await?);
+    assert!(cloud.make(&guards).await?);
+    cloud.without_lanes().await?;
     assert!(!host.pings("20.0.0.9")?);
 
     assert!(cloud.gateway.dropped(cloud.plan.id).await?[&connection] > before);
@@ -88,14 +90,16 @@ async fn what_was_dropped_is_counted_on_when_rules_change() -> Result<()> {
 async fn what_was_dropped_is_counted_on_by_an_agent_that_remembers_nothing() -> Result<()> {
     let cloud = Cloud::new().await?;
     let mut guards = usual_guards();
-    cloud.make_with(&guards, Datapath::Kernel).await?;
+    cloud.make(&guards).await?;
+    cloud.without_lanes().await?;
     let host = cloud.host(1).await?;
     assert!(!host.pings("20.0.0.9")?);
     assert_eq!(cloud.gateway.dropped(cloud.plan.id).await?[&guards[0].connection], 1);
 
     let next = Managed::new(options(&cloud.node));
     guards[0].mss = Some(1200);
-    assert!(next.make(&cloud.plan, &guards, Datapath::Kernel).await?.has_changed);
+    assert!(next.make(&cloud.plan, &guards, Datapath::Userspace).await?.has_changed);
+    cloud.without_lanes().await?;
 
     assert!(!host.pings("20.0.0.9")?);
     assert_eq!(next.dropped(cloud.plan.id).await?[&guards[0].connection], 2);
@@ -137,14 +141,16 @@ async fn of_two_tunnels_that_overlap_one_goes_and_the_other_stays_protected() ->
     cloud.route_back().await?;
     let wide = guard(&["10.0.0.0/16"], &["20.0.0.0/24"]);
     let narrow = guard(&["10.0.1.0/24"], &["20.0.0.0/16"]);
-    cloud.make_with(&[wide.clone(), narrow.clone()], Datapath::Kernel).await?;
+    cloud.make(&[wide.clone(), narrow.clone()]).await?;
+    cloud.without_lanes().await?;
     let (one, two) = (cloud.host(1).await?, cloud.host(2).await?);
     cloud.beyond.watch(&[("clear", "ip saddr 10.0.0.0/8")])?;
     assert!(!one.pings("20.0.0.9")?);
     let dropped = cloud.gateway.dropped(cloud.plan.id).await?;
     assert_eq!((dropped[&wide.connection], dropped[&narrow.connection]), (1, 0), "it counts once");
 
-    cloud.make_with(std::slice::from_ref(&narrow), Datapath::Kernel).await?;
+    cloud.make(std::slice::from_ref(&narrow)).await?;
+    cloud.without_lanes().await?;
 
     assert!(!one.pings("20.0.0.9")?, "the other has it too");
     assert_eq!(cloud.beyond.seen("clear").await?, 0);

@@ -6,7 +6,7 @@ use crate::gateways::scratch::{Scratch, join};
 use anyhow::{Context, Result, ensure};
 use karez_agent::gateway::{Gateway, Host, HostOptions, Managed, paths};
 use karez_agent::{Severed, Watch};
-use karez_engine::{Datapath, RouterPlan};
+use karez_engine::{Bounds, Datapath, RouterPlan};
 use karez_net::{LinkSettings, Namespace, Route};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ async fn quiet(watch: &mut Watch) {
 }
 
 async fn severed(gateway: &impl Gateway, plan: &RouterPlan) -> Result<Severed> {
-    Ok(gateway.severed(plan, &paths(plan, |_| None)).await?)
+    Ok(gateway.severed(plan, &paths(plan, &Bounds::default(), |_| None)).await?)
 }
 
 /// What is said of the plan's only tunnel.

@@ -1,6 +1,7 @@
 //! A control plane with an administrator and members of two projects.
 
 use karez_control::{Control, Failure, Interface, InterfaceOf, Settings};
+use karez_engine::Bounds;
 use karez_model::policy::Policy;
 use karez_model::{Caller, Kind, Object, Reason, Scope, parse};
 use karez_store::{Datum, Keyring, Options, Query, Store};
@@ -10,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
+
+/// What an operator keeps from tenants.
+pub const PROTECTED: &str = "10.255.0.0/16";
 
 pub struct Ground {
     pub control: Control,
@@ -62,7 +66,8 @@ impl Ground {
         let (store, database) = opening.join().expect("no panic");
         let quotas: BTreeMap<String, i64> =
             quotas.iter().map(|(name, most)| ((*name).into(), *most)).collect();
-        let settings = Settings { quotas, ..Settings::default() };
+        let bounds = Bounds { protected: vec![PROTECTED.parse().expect("a network")], local: None };
+        let settings = Settings { quotas, bounds, ..Settings::default() };
         let control = Control::new(store, Policy::new([]).expect("the built-in rules"), settings);
         Self {
             control,

@@ -9,6 +9,7 @@ pub mod interfaces;
 pub mod networks;
 pub mod plans;
 pub mod ports;
+pub mod protected;
 pub mod races;
 pub mod scheduling;
 pub mod security_groups;

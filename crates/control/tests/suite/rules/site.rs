@@ -1,7 +1,7 @@
 //! A member's site with a connection, and the agents that could run it.
 
 use super::ground::Ground;
-use karez_control::Lease;
+use karez_control::{Failure, Lease};
 use karez_engine::{
     Code, ConnectionId, Event, EventKind, Reason, RouterId, RouterPlan, RouterReport, TunnelReport,
     TunnelState, TunnelStatus,
@@ -48,6 +48,12 @@ impl Site {
         let body = connection(&service, &ike, &ipsec, json!({"peer_cidrs": ["10.20.0.0/24"]}));
         let connection = ground.create(member, Kind::IpsecSiteConnection, body).await.expect("a connection");
         Self { ground, outside, router, network, subnet, ike, ipsec, service, connection }
+    }
+
+    /// Tries to make one more connection of the service.
+    pub async fn try_to_connect(&self, more: Json) -> Result<Object, Failure> {
+        let body = connection(&self.service, &self.ike, &self.ipsec, more);
+        self.ground.create(&self.ground.member, Kind::IpsecSiteConnection, body).await
     }
 
     /// One more connection of a service.

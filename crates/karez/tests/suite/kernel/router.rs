@@ -63,7 +63,7 @@ impl Inside for Site {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
+pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| format!("run {program}"))?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{program} {}: {words}", arguments.join(" "));

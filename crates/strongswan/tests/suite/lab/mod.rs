@@ -72,8 +72,13 @@ impl Lab {
 
     /// An engine with this data path at one end.
     pub fn site_with(&self, end: &str, datapath: Datapath) -> Site {
-        if datapath == Datapath::Userspace {
-            lead(&self.namespace(end), end);
+        match datapath {
+            Datapath::Userspace => lead(&self.namespace(end), end),
+            // The kernel takes what goes through a tunnel from what it has a way for.
+            Datapath::Kernel => {
+                let other = if end == "a" { "192.0.2.2" } else { "192.0.2.1" };
+                ip(&["-n", &self.namespace(end), "route", "replace", "default", "via", other]);
+            }
         }
         Site::new(self.state.path().join(end), self.namespace(end), RouterId(Uuid::new_v4()), datapath)
     }

@@ -1,4 +1,5 @@
-//! Netlink, as much as is needed to look at everything and to delete some of it.
+//! Netlink in octets, for the parts of the kernel that no library here speaks to: to look at everything, and to change
+//! some of it.
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -7,10 +8,12 @@ use rustix::net::{
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP` in `linux/netlink.h`.
+/// `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP`, `NLM_F_EXCL`, `NLM_F_CREATE` in `linux/netlink.h`.
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
+const EXCLUSIVE: u16 = 0x200;
+const CREATE: u16 = 0x400;
 
 /// `NLMSG_ERROR`, `NLMSG_DONE`.
 const ERROR: u16 = 2;
@@ -20,14 +23,15 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 
 /// A conversation with one part of the kernel about the namespace of the thread that opened it.
-pub(super) struct Socket(OwnedFd);
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
 
 impl Socket {
     /// None when the kernel has no such part.
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn open(part: Option<Protocol>) -> io::Result<Option<Self>> {
+    pub fn open(part: Option<Protocol>) -> io::Result<Option<Self>> {
         match socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, part) {
             Ok(socket) => Ok(Some(Self(socket))),
             Err(Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT) => Ok(None),
@@ -39,7 +43,7 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn all(&self, kind: u16, length: usize) -> io::Result<Vec<Vec<u8>>> {
+    pub fn all(&self, kind: u16, length: usize) -> io::Result<Vec<Vec<u8>>> {
         self.send(kind, REQUEST | DUMP, &vec![0; length])?;
         let mut found = Vec::new();
         loop {
@@ -53,16 +57,22 @@ impl Socket {
         }
     }
 
+    /// Asks for something new, which there is not yet.
+    ///
+    /// # Errors
+    /// The kernel's; `EEXIST` where there is.
+    pub fn create(&self, kind: u16, body: &[u8]) -> io::Result<()> {
+        self.ask(kind, CREATE | EXCLUSIVE, body)
+    }
+
     /// Asks this of each, and counts those that were still there.
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn each(&self, kind: u16, bodies: impl Iterator<Item = Vec<u8>>) -> io::Result<usize> {
+    pub fn each(&self, kind: u16, bodies: impl Iterator<Item = Vec<u8>>) -> io::Result<usize> {
         let mut count = 0;
         for body in bodies {
-            self.send(kind, REQUEST | ACK, &body)?;
-            let answer = self.receive()?.into_iter().find(|(kind, _)| *kind == ERROR);
-            match answer.map_or(Ok(()), |(_, body)| outcome(&body)) {
+            match self.ask(kind, 0, &body) {
                 Ok(()) => count += 1,
                 // It ended by itself meanwhile.
                 Err(error) if is(&error, Errno::SRCH) || is(&error, Errno::NOENT) => {}
@@ -70,6 +80,12 @@ impl Socket {
             }
         }
         Ok(count)
+    }
+
+    fn ask(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.send(kind, REQUEST | ACK | flags, body)?;
+        let answer = self.receive()?.into_iter().find(|(kind, _)| *kind == ERROR);
+        answer.map_or(Ok(()), |(_, body)| outcome(&body))
     }
 
     fn send(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
@@ -97,7 +113,8 @@ impl Socket {
 }
 
 /// The value of the first attribute of this kind.
-pub(super) fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+#[must_use]
+pub fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     loop {
         let length = usize::from(short(attributes, 0)?);
         let body = attributes.get(4..length)?;

@@ -1,0 +1,89 @@
+//! What no tunnel may be, whoever asks for it.
+
+use crate::{Peer, TunnelPlan};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Networks of which no tunnel has a part, however wide a peer's network is: the machine's own (RFC 1122, section
+/// 3.2.1.3; RFC 4291, section 2.5.3), a link's (RFC 3927; RFC 4291, section 2.5.6), where clouds have their metadata, and
+/// those of no host (RFC 5771; RFC 919, section 7; RFC 4291, section 2.7).
+pub const NEVER: [IpNet; 7] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::BROADCAST, 32)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
+];
+
+/// What an operator keeps from tenants. By default nothing but [`NEVER`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Further networks like [`NEVER`]: management, resolvers, the control plane.
+    pub protected: Vec<IpNet>,
+    /// The networks that local subnets are within; any when it is not given.
+    pub local: Option<Vec<IpNet>>,
+}
+
+impl Bounds {
+    /// Of which networks no tunnel has a part.
+    pub fn protected(&self) -> impl Iterator<Item = &IpNet> + Clone {
+        NEVER.iter().chain(&self.protected)
+    }
+
+    /// The one that this network is in; none when it is in none.
+    #[must_use]
+    pub fn around(&self, net: &IpNet) -> Option<&IpNet> {
+        self.protected().find(|protected| protected.contains(net))
+    }
+
+    /// Why a tunnel cannot be, in a sentence with what would mend it; none when it can. What is said of the peer's
+    /// address counts where the plan has one; see [`Bounds::peer_obstacle`].
+    #[must_use]
+    pub fn obstacle(&self, plan: &TunnelPlan) -> Option<String> {
+        let is_local = |net: &&IpNet| plan.local_subnets.iter().any(|local| local.trunc() == net.trunc());
+        if let Some(net) = plan.peer_subnets.iter().find(is_local) {
+            return Some(format!(
+                "The peer's network {net} is a local subnet of this connection as well, so packets to it would not know \
+                 which side to go to. Give one of the two other addresses."
+            ));
+        }
+        if let Some(net) = plan.peer_subnets.iter().find(|net| self.around(net).is_some()) {
+            return Some(format!(
+                "The peer's network {net} is in one that no tunnel may lead to. Give another, or ask the operator."
+            ));
+        }
+        if let Some(allowed) = &self.local {
+            let is_allowed = |net: &IpNet| allowed.iter().any(|allowed| allowed.contains(net));
+            if let Some(net) = plan.local_subnets.iter().find(|net| !is_allowed(net)) {
+                return Some(format!(
+                    "The local subnet {net} is none that this machine lends to tunnels (agent.gateway.local_subnets). Take \
+                     another, or ask the operator."
+                ));
+            }
+        }
+        match plan.peer {
+            Peer::Address(peer) => self.peer_obstacle(plan, peer),
+            Peer::Host(_) => None,
+        }
+    }
+
+    /// The same of an address of the peer's, which its host name may have.
+    #[must_use]
+    pub fn peer_obstacle(&self, plan: &TunnelPlan, peer: IpAddr) -> Option<String> {
+        let is_broadcast = matches!(peer, IpAddr::V4(peer) if peer.is_broadcast());
+        let what = if peer == plan.local {
+            "is this gateway's own address".to_owned()
+        } else if peer.is_unspecified() || peer.is_multicast() || peer.is_loopback() || is_broadcast {
+            "is no address of another gateway".to_owned()
+        } else if let Some(local) = plan.local_subnets.iter().find(|local| local.contains(&peer)) {
+            format!("is in the local subnet {local} of this connection")
+        } else if self.protected.iter().any(|net| net.contains(&peer)) {
+            "is one that no tunnel may lead to".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("The peer address {peer} {what}. Give the outer address of the peer."))
+    }
+}
