@@ -125,6 +125,7 @@ async fn a_daemon_that_does_not_answer_for_a_while_keeps_its_tunnels() {
     let before = a.wait_up(of_a.id).await;
     let mut absent = tunnel("a", IkeVersion::V2);
     absent.peer = Peer::Address("192.0.2.77".parse().unwrap());
+    absent.peer_subnets = vec!["10.2.2.0/24".parse().unwrap()];
     a.apply(&[of_a.clone(), absent.clone()]).await;
     let [process] = processes_in(&a.namespace)[..] else { panic!("one daemon") };
     signal(process, "-STOP");

@@ -338,7 +338,7 @@ fn tunnel() -> TunnelPlan {
         service: ServiceId(Uuid::new_v4()),
         is_up: true,
         local,
-        peer: Peer::Address(local),
+        peer: Peer::Address("192.0.2.2".parse().expect("an address")),
         local_id: Identity::Address(local),
         peer_id: Identity::Address(local),
         psk: karez_model::Secret::new("secret".to_owned()),
