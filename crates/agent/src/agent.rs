@@ -8,6 +8,7 @@ use karez_engine::{
     Bounds, ConnectionId, Engine, RouterId, RouterPlan, RouterReport, TunnelReport, TunnelStatus,
 };
 use karez_fabric::{AgentEnd, Desired, Dial, FromAgent, Held, Hello, Shape, ToAgent};
+use karez_tasks::keep_up;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -273,7 +274,8 @@ impl<E: Engine, G: Gateway> Agent<E, G> {
         self.ledger.keep(id, &tunnels);
         let Some(router) = self.routers.get_mut(&id) else {
             let (wanted, receiver) = watch::channel(Wanted { plan: plan.clone(), ..Wanted::default() });
-            tokio::spawn(work(Arc::clone(&self.shop), id, receiver));
+            let shop = Arc::clone(&self.shop);
+            tokio::spawn(keep_up("router", move || work(Arc::clone(&shop), id, receiver.clone())));
             self.routers.insert(id, Router { plan, statuses: Arc::default(), is_tried: false, wanted });
             return;
         };

@@ -4,6 +4,7 @@
 use crate::answer::{Answer, JSON};
 use crate::error::{self, no_such_url, wrong_verb};
 use crate::metrics::Metrics;
+use crate::ready::Ready;
 use crate::render::View;
 use crate::request::{self, Request};
 use crate::target::Target;
@@ -34,6 +35,8 @@ pub struct Options {
     pub is_tls: bool,
     /// How long a client may take to send its body.
     pub body_timeout: Duration,
+    /// Whether there are to be agents: without a living one the server is not ready.
+    pub needs_agent: bool,
 }
 
 /// The API over one control.
@@ -44,6 +47,7 @@ pub struct Api {
     keystone: Option<axum::Router>,
     options: Options,
     metrics: Metrics,
+    ready: Ready,
     routes: Mutex<HashMap<String, Arc<str>>>,
 }
 
@@ -72,8 +76,8 @@ impl Api {
         keystone: Option<axum::Router>,
         options: Options,
     ) -> Self {
-        let metrics = Metrics::new(&control);
-        Self { control, identity, keystone, options, metrics, routes: Mutex::default() }
+        let (metrics, ready) = (Metrics::new(&control), Ready::default());
+        Self { control, identity, keystone, options, metrics, ready, routes: Mutex::default() }
     }
 
     /// Answers one request. Never fails: what goes wrong is in the answer.
@@ -114,10 +118,11 @@ impl Api {
         let plain = |route: &str, answer: Answer| (route.to_owned(), answer.into_response());
         match path {
             "/healthcheck" if is_get => plain(path, Answer::text(StatusCode::OK, "OK")),
+            "/readyz" if is_get => plain(path, self.readyz().await),
             "/metrics" if is_get => plain(path, self.metrics().await),
             "/openapi.json" if is_get => plain(path, Answer::bytes(StatusCode::OK, JSON, openapi::text())),
             "/" if is_get => plain(path, versions::root(&request::base_url(&parts, &self.options))),
-            "/" | "/healthcheck" | "/metrics" | "/openapi.json" => {
+            "/" | "/healthcheck" | "/readyz" | "/metrics" | "/openapi.json" => {
                 plain(path, Answer::text(StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed"))
             }
             _ if path == "/v2.0" || path.starts_with("/v2.0/") => self.neutron(&parts, body, id).await,
@@ -219,6 +224,12 @@ impl Api {
             Denied::Unavailable(_) => answer.retry_after = Some(1),
         }
         answer
+    }
+
+    async fn readyz(&self) -> Answer {
+        let found = self.ready.look(&self.control, &self.identity, self.options.needs_agent).await;
+        let status = if found.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Answer::json(status, &found.parts)
     }
 
     async fn metrics(&self) -> Answer {

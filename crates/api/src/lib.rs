@@ -12,14 +12,17 @@ mod metrics;
 mod openapi;
 mod patience;
 mod quotas;
+mod ready;
 mod render;
 mod request;
 mod resources;
 mod server;
 mod tags;
 mod target;
+mod tls;
 mod versions;
 
 pub use dispatch::{Api, Options};
 pub use openapi::document as openapi_document;
-pub use server::{Limits, Server, Tls};
+pub use server::{Limits, Server};
+pub use tls::Tls;

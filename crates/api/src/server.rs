@@ -1,20 +1,16 @@
 //! Connections: listening, TLS, bounds on slow and greedy clients, a clean end.
 
-use crate::Api;
 use crate::patience::Patient;
+use crate::{Api, Tls};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,33 +44,6 @@ impl Default for Limits {
     }
 }
 
-/// A certificate chain with its key, ready to serve.
-#[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
-
-impl Tls {
-    /// Reads certificate chain and key from PEM files.
-    ///
-    /// # Errors
-    /// Names the file and what is wrong with it.
-    pub fn load(certificates: &Path, key: &Path) -> Result<Self, String> {
-        let wrong = |path: &Path, why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        let chain =
-            CertificateDer::pem_file_iter(certificates).map_err(|error| wrong(certificates, &error))?;
-        let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|error| wrong(certificates, &error))?;
-        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_no_client_auth()
-            .with_single_cert(chain, key_der)
-            .map_err(|error| wrong(certificates, &error))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
-    }
-}
-
 /// A server that listens and does not answer yet.
 pub struct Server {
     listener: TcpListener,
@@ -88,7 +57,7 @@ impl Server {
     /// served too.
     #[must_use]
     pub fn new(listener: TcpListener, api: Api, tls: Option<Tls>, limits: Limits) -> Self {
-        let tls = tls.map(|tls| TlsAcceptor::from(tls.0));
+        let tls = tls.map(|tls| tls.acceptor());
         Self { listener, api: Arc::new(api), tls, limits }
     }
 

@@ -174,6 +174,20 @@ impl Control {
             .await
     }
 
+    /// How many nodes were heard within their lease.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn living(&self) -> Result<i64, Failure> {
+        self.store
+            .read(|tx| {
+                let sql = format!("SELECT COUNT(*) FROM nodes WHERE lease_until > {}", tx.clock());
+                let row = tx.query_opt(&sql, &[])?;
+                Ok(row.map_or(Ok(0), |row| row.int(0))?)
+            })
+            .await
+    }
+
     /// What a node should run. With `held`, only the routers whose generation or revision differs
     /// from it, and those that should go.
     ///

@@ -2,6 +2,7 @@
 
 use crate::Options;
 use karez_control::{Control, Failure, Lease, Standing};
+use karez_tasks::keep_up;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +66,11 @@ impl Bell {
     /// Looks at each ring and each tick, and renews leases each third of their time: side by side,
     /// so that however much there is to do no lease ends for it.
     pub(crate) async fn run(self) {
-        tokio::join!(self.looking(), self.marking(), self.renewing());
+        tokio::join!(
+            keep_up("look", || self.looking()),
+            keep_up("mark", || self.marking()),
+            keep_up("renew", || self.renewing())
+        );
     }
 
     async fn looking(&self) {

@@ -136,6 +136,10 @@ impl Identity for Keystone {
     fn www_authenticate(&self, _headers: &HeaderMap) -> Option<String> {
         Some(format!("Keystone uri=\"{}\"", self.client.auth_url()))
     }
+
+    fn is_reachable(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(self.client.greet())
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,14 @@ pub trait Identity: Send + Sync {
     /// The value of `WWW-Authenticate` in a 401: where tokens are to be had, as
     /// `Keystone uri="…"`. The request's headers tell by which name the client knows us.
     fn www_authenticate(&self, headers: &HeaderMap) -> Option<String>;
+
+    /// Whether what knows can be asked.
+    ///
+    /// # Errors
+    /// Says why not, without any secret.
+    fn is_reachable(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Why there is no caller.

@@ -37,7 +37,9 @@ pub(crate) async fn run(file: AgentFile, token: Option<Secret>) -> Result<()> {
         );
     }
     let (stop, stopped) = watch::channel(false);
-    let running = start(&file.agent, Dialer::new(servers, store), stopped).await?;
+    let directory = file.agent.state_directory.clone();
+    let dial = move || Dialer::new(servers.clone(), IdentityStore::new(directory.join("identity")));
+    let running = start(&file.agent, dial, stopped).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -67,23 +69,21 @@ async fn enrol(servers: &[ServerUrl], token: &Token, host: &HostName, store: &Id
 }
 
 /// Makes an agent ready and returns what runs it. What the machine lacks is found here.
-pub(crate) async fn start<D: Dial + 'static>(
+pub(crate) async fn start<D: Dial + 'static, N: Fn() -> D>(
     section: &config::Agent,
-    dial: D,
+    dial: N,
     stopped: watch::Receiver<bool>,
-) -> Result<impl Future<Output = ()> + use<D>> {
+) -> Result<impl Future<Output = ()> + use<D, N>> {
     if let Some(lack) = lack() {
         bail!("an agent cannot run here: {lack}");
     }
     let host = host(section)?;
     let locks = (lock(&section.state_directory)?, lock_node(section)?);
-    let (reports, incoming) = mpsc::channel(REPORTS);
-    let engine = engine(section, reports)?;
-    let gateway = gateway(section)?;
+    let made = parts(section)?;
     let options = Options {
         host: host.to_string(),
         zone: section.zone.clone(),
-        shape: gateway.shape(),
+        shape: made.gateway.shape(),
         engine: match section.engine.kind {
             EngineKind::Strongswan => "strongswan".into(),
         },
@@ -93,11 +93,37 @@ pub(crate) async fn start<D: Dial + 'static>(
         hands: 16,
     };
     tracing::info!(%host, "an agent runs in this process");
-    let running = Agent::new(options, engine, gateway, incoming).run(dial, stopped);
+    let section = section.clone();
+    let mut first = Some(made);
     Ok(async move {
-        running.await;
+        // One that panicked finds everything again, as after a restart of the process.
+        karez_tasks::keep_up("agent", || {
+            let parts = first.take().map_or_else(|| parts(&section), Ok);
+            let (options, dial, stopped) = (options.clone(), dial(), stopped.clone());
+            async move {
+                match parts {
+                    Ok(Parts { engine, gateway, reports }) => {
+                        Agent::new(options, engine, gateway, reports).run(dial, stopped).await;
+                    }
+                    Err(error) => panic!("the agent cannot begin again: {error:#}"),
+                }
+            }
+        })
+        .await;
         drop(locks);
     })
+}
+
+/// What an agent is made of.
+struct Parts {
+    engine: Strongswan,
+    gateway: AnyGateway,
+    reports: mpsc::Receiver<karez_engine::TunnelReport>,
+}
+
+fn parts(section: &config::Agent) -> Result<Parts> {
+    let (sender, reports) = mpsc::channel(REPORTS);
+    Ok(Parts { engine: engine(section, sender)?, gateway: gateway(section)?, reports })
 }
 
 /// Keeps other agents away from this directory: two that make the same tunnels would take them from each other.

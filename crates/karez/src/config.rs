@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub policy: Policy,
     #[serde(default)]
     pub vpn: Vpn,
+    #[serde(default)]
+    pub log: Log,
     /// Default limits of projects, by resource; -1 is no limit.
     #[serde(default)]
     pub quotas: BTreeMap<String, i64>,
@@ -221,6 +223,14 @@ impl Vpn {
     }
 }
 
+/// What is logged. The file is read again at SIGHUP.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// A level, or targets with levels; what the command line says when it is not given.
+    pub filter: Option<String>,
+}
+
 /// A database, by its URL.
 pub(crate) enum Database<'a> {
     Sqlite(&'a Path),
@@ -246,6 +256,7 @@ impl Config {
             identity: Identity::default(),
             policy: Policy::default(),
             vpn: Vpn::default(),
+            log: Log::default(),
             quotas: BTreeMap::new(),
             agents: None,
             agent: None,
@@ -363,6 +374,7 @@ impl Config {
                 "refuse_weak_algorithms": self.vpn.refuse_weak_algorithms,
                 "protected_networks": texts(&self.vpn.protected_networks),
             },
+            "log": {"filter": self.log.filter},
             "quotas": self.quotas,
             "agents": self.agents.as_ref().map(Agents::shown),
             "agent": self.agent.as_ref().map(Agent::shown),

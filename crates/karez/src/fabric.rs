@@ -36,7 +36,9 @@ impl Fabric {
         if let Some(section) = &config.agent {
             let mut section = section.clone();
             section.protected_networks.extend(&config.vpn.protected_networks);
-            let running = agent::start(&section, InProcess::new(sessions.clone()), stopped.clone()).await?;
+            let sessions = sessions.clone();
+            let dial = move || InProcess::new(sessions.clone());
+            let running = agent::start(&section, dial, stopped.clone()).await?;
             tasks.spawn(running);
         }
         let control = control.clone();

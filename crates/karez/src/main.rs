@@ -237,8 +237,9 @@ impl Place {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match logging::start(&cli.log, cli.log_format).and_then(|()| run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let started = logging::start(&cli.log, cli.log_format);
+    match started.and_then(|guard| run(cli.command).map(|()| guard)) {
+        Ok(_guard) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -250,8 +251,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(up) => runtime()?.block_on(start(up)),
         Command::Server { config } => {
-            let config = Config::load(&config)?;
-            runtime()?.block_on(server::run(config, None))
+            let loaded = Config::load(&config)?;
+            runtime()?.block_on(server::run(loaded, Some(config), None))
         }
         Command::Agent { config, token_file } => {
             let file = AgentFile::load(&config)?;
@@ -286,7 +287,7 @@ async fn start(up: Up) -> Result<()> {
         UpMode::None => Mode::None,
     };
     config.check()?;
-    server::run(config, Some(directory)).await
+    server::run(config, None, Some(directory)).await
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -302,7 +303,8 @@ fn say(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-#[allow(clippy::print_stderr, reason = "this is the command's last word")]
+/// The command's last word. Nobody is left to tell that it cannot be written.
 fn complain(error: &anyhow::Error) {
-    eprintln!("karez: {error:#}");
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "karez: {error:#}");
 }

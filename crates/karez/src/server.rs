@@ -4,7 +4,7 @@ use crate::config::{Config, Mode};
 use crate::fabric::Fabric;
 use crate::openrc::Access;
 use crate::state::Directory;
-use crate::{database, say};
+use crate::{database, logging, say};
 use anyhow::{Context, Result, anyhow};
 use karez_api::{Api, Limits, Server, Tls};
 use karez_control::{Control, Settings};
@@ -12,20 +12,27 @@ use karez_identity::{Base, Clock, Embedded, Headers, Identity, Keystone, embedde
 use karez_model::Secret;
 use karez_model::policy::{Policy, STRICT_READERS};
 use karez_store::Store;
+use karez_tasks::keep_up;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 
 /// How often tokens that have expired are removed.
 const SWEEP: Duration = Duration::from_secs(600);
 
+/// How often the certificate on disk is looked at.
+const RELOAD: Duration = Duration::from_secs(30);
+
 /// Runs the API. With a state directory, client files are written there.
-pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<()> {
+pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option<Directory>) -> Result<()> {
+    set_filter(&config)?;
     raise_descriptors(config.api.connections);
     let _lock = directory.as_ref().map(Directory::lock).transpose()?;
     // First of all the port: who cannot have it must not have made an administrator.
@@ -60,6 +67,7 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
         behind_proxy: config.api.behind_proxy,
         is_tls: tls.is_some(),
         body_timeout: Duration::from_secs(config.api.body_timeout_seconds),
+        needs_agent: config.agent.is_some() || config.agents.is_some(),
     };
     let routes = caller.embedded.as_ref().map(|embedded| Arc::clone(embedded).router());
     let fabric = Fabric::start(&config, &control).await?;
@@ -70,14 +78,18 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
         ..Limits::default()
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let reloading = Reloading { file, tls: tls.clone() };
     let server = Server::new(listener, api, tls, limits);
     let base = config.api.public_url.clone().unwrap_or(format!("{scheme}://{address}"));
     if let Some(directory) = &directory {
         introduce(directory, &base, caller.first_password, config.identity.mode)?;
     }
     if let Some(embedded) = caller.embedded {
-        tokio::spawn(sweep(embedded));
+        tokio::spawn(keep_up("sweep", move || sweep(Arc::clone(&embedded))));
     }
+    // From now on it ends nothing.
+    let hang_up = Arc::new(Mutex::new(signal(SignalKind::hangup())?));
+    tokio::spawn(keep_up("reload", move || reloading.clone().run(Arc::clone(&hang_up))));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     say(&format!("Karez listens on {base}"))?;
@@ -94,6 +106,47 @@ pub(crate) async fn run(config: Config, directory: Option<Directory>) -> Result<
     }
     fabric.stop().await;
     Ok(())
+}
+
+fn set_filter(config: &Config) -> Result<()> {
+    config.log.filter.as_deref().map_or(Ok(()), logging::change).context("log.filter")
+}
+
+/// What can change while the server runs.
+#[derive(Clone)]
+struct Reloading {
+    file: Option<PathBuf>,
+    tls: Option<Tls>,
+}
+
+impl Reloading {
+    /// Certificates are looked at by themselves, and all of it when somebody says so with SIGHUP.
+    async fn run(self, hang_up: Arc<Mutex<Signal>>) {
+        let mut hang_up = hang_up.lock().await;
+        let mut ticks = tokio::time::interval(RELOAD);
+        loop {
+            let is_told = tokio::select! {
+                told = hang_up.recv() => told.is_some(),
+                _ = ticks.tick() => false,
+            };
+            if is_told {
+                tracing::info!("SIGHUP: certificate, key and log filter are read again");
+                self.set_filter();
+            }
+            match self.tls.as_ref().map(Tls::reload) {
+                Some(Ok(true)) => tracing::info!("another certificate is served from now on"),
+                Some(Err(why)) => tracing::error!(why, "the certificate that is served stays"),
+                Some(Ok(false)) | None => {}
+            }
+        }
+    }
+
+    fn set_filter(&self) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = Config::load(file).and_then(|config| set_filter(&config)) {
+            tracing::error!(error = format!("{error:#}"), "what is logged stays as it is");
+        }
+    }
 }
 
 /// Takes the address. Connections that come in a burst wait for their turn; with the backlog that

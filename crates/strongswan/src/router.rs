@@ -24,12 +24,14 @@ use crate::vici::{Message, Notice, ViciError};
 use karez_engine::{
     Code, ConnectionId, Datapath, EngineError, Place, Reason, RouterId, TunnelPlan, TunnelReport,
 };
+use karez_tasks::keep_up;
 use resolve::Resolved;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Notices that are taken in before something is done about them.
 const BATCH: usize = 256;
@@ -73,41 +75,22 @@ pub(crate) fn begin(
     options: Options,
     reports: mpsc::Sender<TunnelReport>,
 ) -> mpsc::UnboundedSender<Order> {
-    let (orders, received) = mpsc::unbounded_channel();
-    let (resolved, resolutions) = mpsc::unbounded_channel();
-    let grace = i64::try_from(options.grace.as_micros()).unwrap_or(i64::MAX);
-    let counters = i64::try_from(options.counters.as_micros()).unwrap_or(i64::MAX).max(SECOND / 10);
-    let router = Router {
-        id,
-        setup,
-        grace,
-        counters,
-        key: None,
-        place: None,
-        ours: BTreeSet::new(),
-        daemon: None,
-        start_at: None,
-        unheard_since: None,
-        ask_at: None,
-        heard_at: 0,
-        started_at: 0,
-        deaths: 0,
-        tunnels: BTreeMap::new(),
-        loaded: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        classifier: Classifier::default(),
-        births: Births::default(),
-        touched: BTreeSet::new(),
-        look_at: i64::MAX,
-        inspect_at: i64::MAX,
-        missing: Missing::default(),
-        resolved,
-        outbox: VecDeque::new(),
-        reports,
-    };
-    tokio::spawn(router.run(received, resolutions));
+    let (orders, mut received) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (received, last) = (Mutex::new(&mut received), Last::default());
+        // One that panicked has its plan again, and finds its daemon.
+        let begin = || async {
+            let (resolved, resolutions) = mpsc::unbounded_channel();
+            let router = Router::new(id, &setup, &options, reports.clone(), resolved, Arc::clone(&last));
+            router.run(*received.lock().await, resolutions).await;
+        };
+        keep_up("tunnels", begin).await;
+    });
     orders
 }
+
+/// The last plan that was given, with its place.
+type Last = Arc<std::sync::Mutex<Option<(Place, Vec<TunnelPlan>)>>>;
 
 struct Router {
     id: RouterId,
@@ -151,6 +134,8 @@ struct Router {
     resolved: mpsc::UnboundedSender<Resolved>,
     outbox: VecDeque<TunnelReport>,
     reports: mpsc::Sender<TunnelReport>,
+    /// Outlives this, should it panic.
+    last: Last,
 }
 
 /// What wakes the task.
@@ -163,15 +148,65 @@ enum Wake {
 }
 
 impl Router {
+    fn new(
+        id: RouterId,
+        setup: &Setup,
+        options: &Options,
+        reports: mpsc::Sender<TunnelReport>,
+        resolved: mpsc::UnboundedSender<Resolved>,
+        last: Last,
+    ) -> Self {
+        let grace = i64::try_from(options.grace.as_micros()).unwrap_or(i64::MAX);
+        let counters = i64::try_from(options.counters.as_micros()).unwrap_or(i64::MAX).max(SECOND / 10);
+        Self {
+            id,
+            setup: setup.clone(),
+            grace,
+            counters,
+            key: None,
+            place: None,
+            ours: BTreeSet::new(),
+            daemon: None,
+            start_at: None,
+            unheard_since: None,
+            ask_at: None,
+            heard_at: 0,
+            started_at: 0,
+            deaths: 0,
+            tunnels: BTreeMap::new(),
+            loaded: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            classifier: Classifier::default(),
+            births: Births::default(),
+            touched: BTreeSet::new(),
+            look_at: i64::MAX,
+            inspect_at: i64::MAX,
+            missing: Missing::default(),
+            resolved,
+            outbox: VecDeque::new(),
+            reports,
+            last,
+        }
+    }
+
     async fn run(
         mut self,
-        mut orders: mpsc::UnboundedReceiver<Order>,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
         mut resolutions: mpsc::UnboundedReceiver<Resolved>,
     ) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((place, tunnels)) = last {
+            if let Err(error) = self.apply(place, tunnels).await {
+                tracing::warn!(router = %self.id, %error, "a router's plan cannot be taken up again; trying again");
+            }
+            self.settle().await;
+        }
         loop {
-            match self.wait(&mut orders, &mut resolutions).await {
+            match self.wait(orders, &mut resolutions).await {
                 Wake::Order(None) => return,
                 Wake::Order(Some(Order::Apply { place, tunnels, answer })) => {
+                    *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some((place.clone(), tunnels.clone()));
                     let _ = answer.send(self.apply(place, tunnels).await);
                 }
                 Wake::Order(Some(Order::Remove { answer })) => {

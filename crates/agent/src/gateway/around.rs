@@ -16,6 +16,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::watch::Watch;
+use karez_tasks::keep_up;
 
 /// How often it is looked which namespaces there are.
 const TICK: Duration = Duration::from_millis(400);
@@ -95,10 +96,18 @@ impl Around {
         F: Future<Output = ()> + Send,
     {
         let begin = async || {
-            let mut observer = Observer { node, node_number: None, events: None, seen: Seen::default() };
+            let mut observer = Observer::new(node);
             observer.look(Due::Names, &on_empty).await?;
             let (sender, receiver) = watch::channel(Arc::new(observer.seen.clone()));
-            tokio::spawn(async move { observer.run(sender, on_empty).await });
+            let node = observer.node.clone();
+            let mut first = Some(observer);
+            tokio::spawn(async move {
+                let begin = || {
+                    let observer = first.take().unwrap_or_else(|| Observer::new(node.clone()));
+                    observer.run(&sender, &on_empty)
+                };
+                keep_up("around", begin).await;
+            });
             Ok::<_, Error>(receiver)
         };
         let mut around = self.0.get_or_try_init(begin).await?.clone();
@@ -201,10 +210,14 @@ enum Due {
 }
 
 impl Observer {
+    fn new(node: Node) -> Self {
+        Self { node, node_number: None, events: None, seen: Seen::default() }
+    }
+
     async fn run<F: Future<Output = ()>>(
         mut self,
-        sender: watch::Sender<Arc<Seen>>,
-        on_empty: impl Fn(Netlink) -> F,
+        sender: &watch::Sender<Arc<Seen>>,
+        on_empty: &impl Fn(Netlink) -> F,
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -231,7 +244,7 @@ impl Observer {
             if due == Due::Links {
                 sleep(SETTLE).await;
             }
-            if let Err(error) = self.look(due, &on_empty).await {
+            if let Err(error) = self.look(due, on_empty).await {
                 // What was there may be another now; routers are looked at from time to time all the same.
                 tracing::debug!(%error, "changes on the node cannot be seen; trying again");
                 self.events = None;

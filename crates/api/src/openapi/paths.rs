@@ -142,6 +142,11 @@ pub(super) fn others(paths: &mut Map<String, Json>) {
     for (path, id, summary) in [
         ("/", "list_versions", "Lists API versions"),
         ("/healthcheck", "healthcheck", "Says whether the server answers"),
+        (
+            "/readyz",
+            "readyz",
+            "Says whether the server can do its work, and what of it is missing (then 503)",
+        ),
         ("/metrics", "metrics", "Metrics in the format of Prometheus"),
         ("/openapi.json", "openapi", "This document"),
     ] {

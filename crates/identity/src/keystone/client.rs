@@ -71,6 +71,16 @@ impl Client {
         &self.options.auth_url
     }
 
+    /// Asks for what anybody may ask for.
+    pub(super) async fn greet(&self) -> Result<(), String> {
+        match self.http.get(&self.url).send().await {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(format!("Keystone answers {}", response.status())),
+            Err(error) if error.is_timeout() => Err("Keystone does not answer in time".to_owned()),
+            Err(_) => Err("Keystone cannot be reached".to_owned()),
+        }
+    }
+
     /// Asks Keystone about a token.
     pub(super) async fn validate(&self, token: &str) -> Result<Valid, Denied> {
         match tokio::time::timeout(self.options.timeout, self.ask(token)).await {

@@ -7,3 +7,4 @@ pub mod disk;
 pub mod ledger;
 pub mod postgresql;
 pub mod process;
+pub mod tasks;

@@ -10,6 +10,7 @@ mod collision;
 mod edits;
 mod families;
 mod foreign;
+mod half_dead;
 mod negotiation;
 mod refusals;
 mod removal;

@@ -1,7 +1,7 @@
 //! TLS by certificate files.
 
 use crate::support::StoreKind::Sqlite;
-use crate::support::{Launch, command, raw};
+use crate::support::{Launch, command, raw, wait};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,45 @@ fn a_server_with_a_certificate_speaks_https_and_nothing_else() -> anyhow::Result
     let silent = raw::exchange(server.base(), b"")?;
     ensure!(raw::status(&silent).is_none(), "{silent}");
     ensure!(began.elapsed() < Duration::from_secs(30), "a plain client hangs for {:?}", began.elapsed());
+    Ok(())
+}
+
+#[test]
+fn sighup_ends_nothing_and_serves_the_certificate_that_is_there_then() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (certificate, key) = certificate(folder.path())?;
+    let mut server = Launch::new(Sqlite).api(&tls(&certificate, &key)).start()?;
+    let knows = |server: &crate::support::Server| -> anyhow::Result<bool> {
+        let trusted = reqwest::Certificate::from_pem(&fs::read(&certificate)?)?;
+        let client = reqwest::blocking::Client::builder().no_proxy().tls_certs_only([trusted]).build()?;
+        Ok(client.get(server.base()).send().is_ok())
+    };
+    ensure!(knows(&server)?);
+    self::certificate(folder.path())?;
+    ensure!(!knows(&server)?, "the one from before is served until somebody looks");
+    hang_up(&server)?;
+    wait::until("the new certificate", Duration::from_secs(20), || Ok(knows(&server)?.then_some(())))?;
+
+    // Half a change is none.
+    fs::write(&key, "no key")?;
+    hang_up(&server)?;
+    wait::until("a complaint", Duration::from_secs(20), || {
+        Ok(server.log()?.contains("the certificate that is served stays").then_some(()))
+    })?;
+    ensure!(knows(&server)? && server.is_alive()?);
+
+    let file = server.configuration();
+    let text = fs::read_to_string(&file)?;
+    fs::write(&file, format!("{text}\n[log]\nfilter = \"debug\"\n"))?;
+    hang_up(&server)?;
+    wait::until("more lines", Duration::from_secs(20), || {
+        Ok((knows(&server)? && server.log()?.contains("DEBUG")).then_some(()))
+    })
+}
+
+fn hang_up(server: &crate::support::Server) -> anyhow::Result<()> {
+    let told = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status()?;
+    ensure!(told.success(), "{told}");
     Ok(())
 }
 

@@ -23,6 +23,13 @@ fn a_database_that_is_away_is_answered_with_503_until_it_is_back() -> anyhow::Re
             more_than(ledger.refused(), || ledger.refused(), 50)?;
             let health = server.client().get(format!("{}/healthcheck", server.base())).send()?;
             ensure!(health.status() == 200, "the process itself is well");
+            let ready = server.client().get(format!("{}/readyz", server.base())).send()?;
+            ensure!(ready.status() == 503, "{}", ready.status());
+            let parts = ready.text()?;
+            ensure!(
+                parts.contains("\"identity\":\"ok\"") && !parts.contains("\"database\":\"ok\""),
+                "{parts}"
+            );
             let read = Caller::member("p").request(&server, Method::GET, "/v2.0/vpn/ikepolicies").send()?;
             ensure!(read.status() == 503, "{}", read.status());
             cluster.start_again()?;
