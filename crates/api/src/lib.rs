@@ -21,8 +21,10 @@ mod tags;
 mod target;
 mod tls;
 mod versions;
+mod waiting;
 
 pub use dispatch::{Api, Options};
 pub use openapi::document as openapi_document;
 pub use server::{Limits, Server};
 pub use tls::Tls;
+pub use waiting::wait;

@@ -20,7 +20,8 @@ use tokio::sync::{mpsc, watch};
 const REPORTS: usize = 1024;
 
 /// Runs an agent on its own until told to stop. A node that is not enrolled yet needs a token.
-pub(crate) async fn run(file: AgentFile, token: Option<Secret>) -> Result<()> {
+pub(crate) async fn run(path: PathBuf, file: AgentFile, token: Option<Secret>) -> Result<()> {
+    file.log.apply()?;
     let host = host(&file.agent)?;
     let store = IdentityStore::new(file.agent.state_directory.join("identity"));
     let servers: Vec<ServerUrl> = file.servers.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
@@ -42,10 +43,19 @@ pub(crate) async fn run(file: AgentFile, token: Option<Secret>) -> Result<()> {
     let running = start(&file.agent, dial, stopped).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => {
+                    tracing::info!("SIGHUP: the log filter is read again");
+                    if let Err(error) = AgentFile::load(&path).and_then(|file| file.log.apply()) {
+                        tracing::error!(error = format!("{error:#}"), "what is logged stays as it is");
+                    }
+                }
+            }
         }
         tracing::info!("stopping; the tunnels of this node stay up");
         stop.send_replace(true);

@@ -4,6 +4,7 @@ mod agent;
 
 pub(crate) use agent::{Agent, AgentFile, Agents, Datapath, Engine, EngineKind, Gateway, Shape};
 
+use crate::logging;
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 use karez_engine::Bounds;
@@ -229,6 +230,13 @@ impl Vpn {
 pub(crate) struct Log {
     /// A level, or targets with levels; what the command line says when it is not given.
     pub filter: Option<String>,
+}
+
+impl Log {
+    /// From now on that is what is logged.
+    pub(crate) fn apply(&self) -> Result<()> {
+        self.filter.as_deref().map_or(Ok(()), logging::change).context("log.filter")
+    }
 }
 
 /// A database, by its URL.

@@ -18,6 +18,12 @@ pub(crate) fn open(config: &Config) -> Result<Store> {
     Store::open(options(config, keyring)?).context("the store cannot be opened")
 }
 
+/// Why the database is away; none when it is there, or when something else is wrong.
+pub(crate) fn away(config: &Config) -> Result<Option<String>> {
+    let keyring = Keyring::open(&config.key_file())?;
+    Ok(options(config, keyring)?.away())
+}
+
 /// Opens the store of an installation that is there: a mistyped path must not make a second one.
 /// Waits for the database, on a thread that drives tasks.
 fn existing(config: &Config) -> Result<Store> {

@@ -257,7 +257,7 @@ fn run(command: Command) -> Result<()> {
         Command::Agent { config, token_file } => {
             let file = AgentFile::load(&config)?;
             let token = token_file.as_deref().map(agent::read_token).transpose()?;
-            runtime()?.block_on(agent::run(file, token))
+            runtime()?.block_on(agent::run(config, file, token))
         }
         Command::Token { place, host, hours } => {
             let config = place.read()?;

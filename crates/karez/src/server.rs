@@ -4,7 +4,7 @@ use crate::config::{Config, Mode};
 use crate::fabric::Fabric;
 use crate::openrc::Access;
 use crate::state::Directory;
-use crate::{database, logging, say};
+use crate::{database, say};
 use anyhow::{Context, Result, anyhow};
 use karez_api::{Api, Limits, Server, Tls};
 use karez_control::{Control, Settings};
@@ -27,12 +27,15 @@ use tokio::sync::Mutex;
 /// How often tokens that have expired are removed.
 const SWEEP: Duration = Duration::from_secs(600);
 
+/// How often it is asked for a database that is away.
+const AWAY: Duration = Duration::from_secs(1);
+
 /// How often the certificate on disk is looked at.
 const RELOAD: Duration = Duration::from_secs(30);
 
 /// Runs the API. With a state directory, client files are written there.
 pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option<Directory>) -> Result<()> {
-    set_filter(&config)?;
+    config.log.apply()?;
     raise_descriptors(config.api.connections);
     let _lock = directory.as_ref().map(Directory::lock).transpose()?;
     // First of all the port: who cannot have it must not have made an administrator.
@@ -53,7 +56,7 @@ pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option
     for rule in policy.unused() {
         tracing::warn!(rule, "nothing asks for this policy rule; is its name right?");
     }
-    let store = tokio::task::block_in_place(|| database::open(&config))?;
+    let store = store(&listener, tls.as_ref(), &config).await?;
     store.check_key().await?;
     let settings = Settings {
         quotas: config.quotas.clone(),
@@ -108,8 +111,25 @@ pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option
     Ok(())
 }
 
-fn set_filter(config: &Config) -> Result<()> {
-    config.log.filter.as_deref().map_or(Ok(()), logging::change).context("log.filter")
+/// Opens the store. While the database is away everybody is answered so.
+async fn store(listener: &TcpListener, tls: Option<&Tls>, config: &Config) -> Result<Store> {
+    let away = || tokio::task::block_in_place(|| database::away(config));
+    if let Some(why) = away()? {
+        let listen = listener.local_addr()?;
+        tracing::warn!(%listen, why, "the database is away; requests are answered with 503 until it is there");
+        let opened = async {
+            loop {
+                tokio::time::sleep(AWAY).await;
+                let config = config.clone();
+                if tokio::task::spawn_blocking(move || database::away(&config)).await??.is_none() {
+                    return Ok::<_, anyhow::Error>(());
+                }
+            }
+        };
+        karez_api::wait(listener, tls, opened).await?;
+        tracing::info!("the database is there");
+    }
+    tokio::task::block_in_place(|| database::open(config))
 }
 
 /// What can change while the server runs.
@@ -143,7 +163,7 @@ impl Reloading {
 
     fn set_filter(&self) {
         let Some(file) = &self.file else { return };
-        if let Err(error) = Config::load(file).and_then(|config| set_filter(&config)) {
+        if let Err(error) = Config::load(file).and_then(|config| config.log.apply()) {
             tracing::error!(error = format!("{error:#}"), "what is logged stays as it is");
         }
     }

@@ -9,6 +9,7 @@ use crate::store::Job;
 use crate::tx::Connection;
 use bell::Bell;
 use connection::Remote;
+pub(crate) use connection::away;
 use std::sync::{Arc, Mutex, mpsc};
 use tokio::sync::oneshot;
 use worker::{Mode, Outage, Queued};

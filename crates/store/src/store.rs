@@ -83,6 +83,18 @@ pub(crate) enum Verdict {
     Again,
 }
 
+impl Options {
+    /// Why the database is away, when that is what keeps the store from being opened and may pass by itself. A file is never
+    /// away. Blocks for some seconds at most.
+    #[must_use]
+    pub fn away(&self) -> Option<String> {
+        match &self.place {
+            Place::Sqlite(_) => None,
+            Place::Postgres(url) => crate::postgres::away(url),
+        }
+    }
+}
+
 impl Store {
     /// Opens the store and brings its schema up to date.
     ///

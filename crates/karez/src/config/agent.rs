@@ -1,6 +1,6 @@
 //! The configuration of an agent: in a file of its own, or as a section of a server's.
 
-use super::{Cidr, texts};
+use super::{Cidr, Log, texts};
 use anyhow::{Context, Result, bail};
 use karez_engine::Bounds;
 use serde::Deserialize;
@@ -18,6 +18,8 @@ pub(crate) struct AgentFile {
     pub servers: Vec<String>,
     #[serde(default)]
     pub agent: Agent,
+    #[serde(default)]
+    pub log: Log,
 }
 
 /// An agent.

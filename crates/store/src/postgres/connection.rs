@@ -36,6 +36,14 @@ pub(super) fn configure(url: &str) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// Why there is no connection to be had now, when later there may be; none when there is one, or when it is something that
+/// does not pass by itself, as with a wrong password.
+pub(crate) fn away(url: &str) -> Option<String> {
+    let error = configure(url).ok()?.connect(NoTls).err()?;
+    let passes = [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS];
+    error.code().is_none_or(|code| passes.contains(code)).then(|| explain(&error))
+}
+
 impl Remote {
     pub(super) fn connect(config: &Config) -> Result<Self, Error> {
         let client = config.connect(NoTls).map_err(|error| Error::Unavailable(explain(&error)))?;

@@ -12,6 +12,37 @@ use std::time::Duration;
 const BOUND: Duration = Duration::from_secs(30);
 
 #[test]
+fn a_server_that_finds_no_database_says_so_until_there_is_one() -> anyhow::Result<()> {
+    let cluster = Arc::new(Cluster::start()?);
+    let mut server = Launch::new(Postgresql).start_on(Arc::clone(&cluster))?;
+    let (log, client) = (server.state().join("log"), server.client().clone());
+    server.kill()?;
+    cluster.stop()?;
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| server.start_again());
+        let there = wait::until("a word about the database", Duration::from_secs(30), || {
+            let log = std::fs::read_to_string(&log)?;
+            let line = log.lines().find(|line| line.contains("the database is away"));
+            let listen = line.and_then(|line| line.split("listen=").nth(1)?.split_whitespace().next());
+            Ok(listen.map(|listen| format!("http://{listen}")))
+        });
+        let answers = there.and_then(|base| {
+            let ask = |path: &str| client.get(format!("{base}{path}")).send();
+            ensure!(ask("/healthcheck")?.status() == 200, "the process itself is well");
+            ensure!(ask("/readyz")?.status() == 503);
+            let read = ask("/v2.0/vpn/ikepolicies")?;
+            ensure!(read.status() == 503 && read.headers().contains_key("retry-after"), "{read:?}");
+            Ok(())
+        });
+        let begun = cluster.start_again();
+        starting.join().map_err(|_| anyhow::anyhow!("a panic"))??;
+        answers.and(begun)
+    })?;
+    ensure!(Ledger::default().create(&server)?, "it is there");
+    Ok(())
+}
+
+#[test]
 fn a_database_that_is_away_is_answered_with_503_until_it_is_back() -> anyhow::Result<()> {
     let cluster = Arc::new(Cluster::start()?);
     let mut server = Launch::new(Postgresql).start_on(Arc::clone(&cluster))?;
