@@ -1,15 +1,23 @@
 //! What goes back: a status, a body, and the few headers that differ.
 
+use axum::body::Body;
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt, future, stream};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde_json::Value as Json;
+use std::io;
+use std::pin::Pin;
+
+/// The rest of a body, made as the client takes it.
+pub(crate) type Rest = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// An answer before it is put on the wire.
-#[derive(Clone)]
 pub(crate) struct Answer {
     pub status: StatusCode,
     pub body: Bytes,
+    /// What follows the body, where it was too long to be made at once.
+    pub rest: Option<Rest>,
     pub content_type: Option<&'static str>,
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u32>,
@@ -32,6 +40,7 @@ impl Answer {
         Self {
             status,
             body: body.into(),
+            rest: None,
             content_type: Some(content_type),
             retry_after: None,
             authenticate: None,
@@ -47,14 +56,19 @@ impl Answer {
         Self {
             status: StatusCode::NO_CONTENT,
             body: Bytes::new(),
+            rest: None,
             content_type: None,
             retry_after: None,
             authenticate: None,
         }
     }
 
-    pub(crate) fn into_response<B: From<Bytes>>(self) -> Response<B> {
-        let mut response = Response::new(B::from(self.body));
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let body = match self.rest {
+            None => Body::from(self.body),
+            Some(rest) => Body::from_stream(stream::once(future::ready(Ok(self.body))).chain(rest)),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if let Some(content_type) = self.content_type {

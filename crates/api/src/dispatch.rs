@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::ready::Ready;
 use crate::render::View;
 use crate::request::{self, Request};
+use crate::shares::Shares;
 use crate::target::Target;
 use crate::{connection_status, core_actions, extensions, openapi, quotas, resources, tags, versions};
 use axum::body::Body;
@@ -37,6 +38,10 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Whether there are to be agents: without a living one the server is not ready.
     pub needs_agent: bool,
+    /// Requests of one project that are at work at a time; more of them wait.
+    pub requests_per_project: usize,
+    /// The most objects of a page. With a bound every list has pages.
+    pub pagination_max_limit: Option<u32>,
 }
 
 /// The API over one control.
@@ -48,6 +53,7 @@ pub struct Api {
     options: Options,
     metrics: Metrics,
     ready: Ready,
+    shares: Shares,
     routes: Mutex<HashMap<String, Arc<str>>>,
 }
 
@@ -55,6 +61,8 @@ pub struct Api {
 pub(crate) struct Session<'a> {
     pub control: &'a Control,
     pub caller: Arc<Caller>,
+    pub shares: &'a Shares,
+    pub options: &'a Options,
 }
 
 impl Session<'_> {
@@ -77,7 +85,8 @@ impl Api {
         options: Options,
     ) -> Self {
         let (metrics, ready) = (Metrics::new(&control), Ready::default());
-        Self { control, identity, keystone, options, metrics, ready, routes: Mutex::default() }
+        let shares = Shares::new(options.requests_per_project);
+        Self { control, identity, keystone, options, metrics, ready, shares, routes: Mutex::default() }
     }
 
     /// Answers one request. Never fails: what goes wrong is in the answer.
@@ -147,7 +156,8 @@ impl Api {
             Ok(caller) => caller,
             Err(denied) => return (route, self.denied(&denied, parts).into_response()),
         };
-        let session = Session { control: &self.control, caller };
+        let session =
+            Session { control: &self.control, caller, shares: &self.shares, options: &self.options };
         let result = match target {
             Some(target) => self.handle(&session, &target, parts, body).await,
             None => Err(no_such_url()),
@@ -176,6 +186,8 @@ impl Api {
         }
         let request = Request::read(parts, body, &self.options).await?;
         let request = &request;
+        // Not before all of it is here: who sends slowly keeps nobody from working.
+        let _share = session.shares.of(&session.caller).await?;
         match target {
             Target::Root if request.method == Method::GET => Ok(versions::resources(&request.base)),
             Target::Root => Err(wrong_verb(&request.method)),
@@ -219,15 +231,15 @@ impl Api {
                 error::answer(&Failure::fault(Reason::ServiceUnavailable, message))
             }
         };
-        match denied {
-            Denied::Unauthorized(_) => answer.authenticate = self.identity.www_authenticate(&parts.headers),
-            Denied::Unavailable(_) => answer.retry_after = Some(1),
+        if let Denied::Unauthorized(_) = denied {
+            answer.authenticate = self.identity.www_authenticate(&parts.headers);
         }
         answer
     }
 
     async fn readyz(&self) -> Answer {
-        let found = self.ready.look(&self.control, &self.identity, self.options.needs_agent).await;
+        let found =
+            self.ready.look(&self.control.for_duties(), &self.identity, self.options.needs_agent).await;
         let status = if found.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Answer::json(status, &found.parts)
     }

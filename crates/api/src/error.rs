@@ -17,9 +17,7 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
         Failure::Store(Error::Unavailable(_)) => {
             let message =
                 "The database is not available now; nothing was changed as far as is known. Try again.";
-            let mut answer = shown(&Fault::new(Reason::ServiceUnavailable, message));
-            answer.retry_after = Some(1);
-            answer
+            shown(&Fault::new(Reason::ServiceUnavailable, message))
         }
         Failure::Store(_) => {
             let message = "Request failed: internal server error while processing your request.";
@@ -30,7 +28,9 @@ pub(crate) fn answer(failure: &Failure) -> Answer {
 
 fn shown(fault: &Fault) -> Answer {
     let body = json!({"NeutronError": {"type": fault.reason.name(), "message": fault.message, "detail": ""}});
-    Answer::json(status(fault.reason), &body)
+    let mut answer = Answer::json(status(fault.reason), &body);
+    answer.retry_after = (answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+    answer
 }
 
 /// The status that clients expect for a reason.

@@ -17,6 +17,7 @@ mod render;
 mod request;
 mod resources;
 mod server;
+mod shares;
 mod tags;
 mod target;
 mod tls;

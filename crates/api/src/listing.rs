@@ -28,7 +28,8 @@ const CONTROLS: [&str; 6] = ["fields", "limit", "marker", "page_reverse", "sort_
 
 impl Listing {
     /// Reads the query string. Parameters that are not known are ignored: clients send some.
-    pub(crate) fn read(kind: Kind, request: &Request) -> Result<Self> {
+    /// A page has `most` objects at most, as Neutron's `pagination_max_limit` says.
+    pub(crate) fn read(kind: Kind, request: &Request, most: Option<u32>) -> Result<Self> {
         let mut query = Query { sort: sort(kind.resource(), request)?, ..Query::all(kind) };
         let mut secrets: Vec<Filter> = Vec::new();
         if request.query.len() > MOST {
@@ -54,7 +55,7 @@ impl Listing {
         }
         bound_tags(&query.extras)?;
         // Rows that a secret rules out are found after the page was cut, so there is no page then.
-        let page = limit(request)?.filter(|_| secrets.is_empty());
+        let page = limit(request, most)?.filter(|_| secrets.is_empty());
         let is_reverse =
             request.values("page_reverse").any(|text| parse::boolean(&Json::from(text)) == Some(true));
         query.page = page.map(|limit| Page { limit, marker: None, is_reverse });
@@ -108,14 +109,17 @@ fn link(request: &Request, marker: Option<&str>, is_reverse: bool) -> String {
     format!("{}{}?{}", request.base, request.path, query.finish())
 }
 
-fn limit(request: &Request) -> Result<Option<u64>> {
-    let Some(text) = request.values("limit").last() else { return Ok(None) };
-    match text.parse::<u32>() {
-        Ok(0) => Ok(None),
-        Ok(limit) => Ok(Some(u64::from(limit))),
+fn limit(request: &Request, most: Option<u32>) -> Result<Option<u64>> {
+    let text = request.values("limit").last();
+    match text.unwrap_or("0").parse::<u32>() {
+        Ok(0) => Ok(most.map(u64::from)),
+        Ok(limit) => Ok(Some(u64::from(most.map_or(limit, |most| limit.min(most))))),
         Err(_) => Err(Failure::fault(
             Reason::BadRequest,
-            format!("limit is '{}'; it must be a whole number, 0 for no limit", clip(text)),
+            format!(
+                "limit is '{}'; it must be a whole number, 0 for no limit",
+                clip(text.unwrap_or_default())
+            ),
         )),
     }
 }

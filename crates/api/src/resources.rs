@@ -6,11 +6,15 @@ use crate::error::{Result, wrong_verb};
 use crate::listing::Listing;
 use crate::render::View;
 use crate::request::Request;
+use crate::shares::Shares;
+use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, StatusCode};
-use karez_control::Listed;
-use karez_model::{Kind, parse};
+use karez_control::Failure;
+use karez_model::{Caller, Kind, parse};
 use karez_store::Stored;
 use serde_json::{Value as Json, json};
+use std::io;
 use std::sync::Arc;
 
 /// `GET` and `POST` of a collection.
@@ -40,29 +44,67 @@ pub(crate) async fn item(session: &Session<'_>, request: &Request, kind: Kind, i
 }
 
 async fn list(session: &Session<'_>, request: &Request, kind: Kind) -> Result<Answer> {
-    let mut listing = Listing::read(kind, request)?;
+    let mut listing = Listing::read(kind, request, session.options.pagination_max_limit)?;
     listing.veil(|attribute| session.control.searches(&session.caller, kind, attribute));
-    let collection = kind.resource().collection;
     let secrets = listing.secrets.clone();
-    let head = format!("{{\"{collection}\":[").into_bytes();
-    let begin = head.clone();
     let (control, caller, fields) = (session.control.clone(), Arc::clone(&session.caller), request.fields());
-    let show = move |stored: &Arc<Stored>, listed: &mut Listed| {
+    let show = move |stored: &Stored, shown: &mut Vec<u8>| {
         let view = View { control: &control, caller: &caller, fields: &fields };
-        if !view.passes_secrets(&secrets, stored) {
-            return;
+        if view.passes_secrets(&secrets, stored) {
+            shown.push(b',');
+            view.stored(stored, shown);
         }
-        listed.bytes.extend_from_slice(if listed.bytes.is_empty() { &begin } else { b"," });
-        view.stored(stored, &mut listed.bytes);
     };
-    let mut listed = session.control.list(&session.caller, listing.request.clone(), show).await?;
-    let mut out = if listed.bytes.is_empty() { head } else { std::mem::take(&mut listed.bytes) };
-    out.push(b']');
+    let listed = session.control.list(&session.caller, listing.request.clone(), show).await?;
+    let collection = kind.resource().collection;
+    let mut end = Vec::from(*b"]");
     if let Some(links) = listing.links(request, &listed.extent) {
-        out.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
+        end.extend_from_slice(format!(",\"{collection}_links\":{links}").as_bytes());
     }
-    out.push(b'}');
-    Ok(Answer::bytes(StatusCode::OK, JSON, out))
+    end.push(b'}');
+    let mut out = format!("{{\"{collection}\":[").into_bytes();
+    let is_begun = !listed.first.is_empty();
+    out.extend_from_slice(listed.first.get(1..).unwrap_or_default());
+    let Some(objects) = listed.rest else {
+        out.extend_from_slice(&end);
+        return Ok(Answer::bytes(StatusCode::OK, JSON, out));
+    };
+    let rest =
+        Rest { objects, is_begun, end, shares: session.shares.clone(), caller: Arc::clone(&session.caller) };
+    let rest = stream::try_unfold(Some(rest), Rest::next);
+    Ok(Answer { rest: Some(Box::pin(rest)), ..Answer::bytes(StatusCode::OK, JSON, out) })
+}
+
+/// What is left of a list when its first part has been answered.
+struct Rest {
+    objects: karez_control::Rest,
+    /// Whether an object was shown, which the next one is parted from by a comma.
+    is_begun: bool,
+    end: Vec<u8>,
+    shares: Shares,
+    caller: Arc<Caller>,
+}
+
+impl Rest {
+    /// The next part of the body, as it is wanted.
+    async fn next(rest: Option<Self>) -> io::Result<Option<(Bytes, Option<Self>)>> {
+        let Some(mut rest) = rest else { return Ok(None) };
+        let _share = rest.shares.of_rest(&rest.caller).await.map_err(broken_off)?;
+        let Some(mut shown) = rest.objects.next().await.map_err(broken_off)? else {
+            return Ok(Some((rest.end.into(), None)));
+        };
+        if !rest.is_begun && !shown.is_empty() {
+            rest.is_begun = true;
+            shown.remove(0);
+        }
+        Ok(Some((shown.into(), Some(rest))))
+    }
+}
+
+/// The client sees that the answer is not whole by its missing end.
+fn broken_off(failure: Failure) -> io::Error {
+    tracing::warn!(%failure, "a list ends early");
+    io::Error::other(failure)
 }
 
 /// A short list of other objects under an envelope.

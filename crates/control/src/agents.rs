@@ -4,7 +4,7 @@ use crate::context::{Context, not_found};
 use crate::{Control, Failure, enrolment, schedule};
 use karez_model::parse::Updated;
 use karez_model::{Caller, Kind, Reason, Value};
-use karez_store::{Datum, Stored};
+use karez_store::{Datum, Lane, Stored};
 use std::sync::Arc;
 
 /// Only agents of this type can be given routers.
@@ -201,6 +201,7 @@ impl Control {
     /// Only the store's.
     pub async fn census(&self) -> Result<Vec<(&'static str, String, i64)>, Failure> {
         self.store
+            .on(Lane::Long)
             .read(move |tx| {
                 let mut census = Vec::new();
                 for kind in Kind::ALL {

@@ -7,7 +7,7 @@ use karez_model::object::Changes;
 use karez_model::parse::{Created, Updated};
 use karez_model::policy::{Policy, Target};
 use karez_model::{Attribute, Caller, Kind, Object, Post, Value};
-use karez_store::{Extent, Page, Query, Store, Stored, Tx};
+use karez_store::{Lane, Store, Stored, Tx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -33,29 +33,17 @@ pub struct Control {
     pub(crate) settings: Arc<Settings>,
 }
 
-/// One list as a caller asks for it.
-#[derive(Clone)]
-pub struct ListRequest {
-    /// What to list; its sight is set by policy.
-    pub query: Query,
-    /// The id that a page begins after.
-    pub marker: Option<String>,
-}
-
-/// A list in the making: what is shown of it so far, and what the links around it need.
-#[derive(Default)]
-pub struct Listed {
-    /// The objects as they are shown, one after the other.
-    pub bytes: Vec<u8>,
-    /// How far the list went, for the links around it.
-    pub extent: Extent,
-}
-
 impl Control {
     /// The use cases over a store, with the rules of a policy.
     #[must_use]
     pub fn new(store: Store, policy: Policy, settings: Settings) -> Self {
         Self { store, policy: Arc::new(policy), settings: Arc::new(settings) }
+    }
+
+    /// The same, for what the service owes whoever asks what: leases, health, the sessions of agents. It waits for no request.
+    #[must_use]
+    pub fn for_duties(&self) -> Self {
+        Self { store: self.store.on(Lane::Duty), ..self.clone() }
     }
 
     /// The store below.
@@ -89,39 +77,6 @@ impl Control {
     /// [`karez_model::Reason::PolicyNotAuthorized`] when it does not.
     pub fn check(&self, caller: &Caller, rule: &str) -> Result<(), Failure> {
         if self.policy.allows(rule, caller, Target::default()) { Ok(()) } else { Err(not_authorized(rule)) }
-    }
-
-    /// Lists objects: each is given to `show`, in order. A marker that is not found gives an empty
-    /// page.
-    ///
-    /// # Errors
-    /// Only the store's.
-    pub async fn list(
-        &self,
-        caller: &Arc<Caller>,
-        request: ListRequest,
-        show: impl Fn(&Arc<Stored>, &mut Listed) + Send + 'static,
-    ) -> Result<Listed, Failure> {
-        let ListRequest { mut query, marker } = request;
-        query.sight = ownership::sight(&self.policy, caller, query.kind);
-        if query.kind == Kind::SecurityGroup {
-            self.ensure_default_group(caller).await?;
-        }
-        self.store
-            .read(move |tx| {
-                let mut query = query.clone();
-                if let (Some(page), Some(id)) = (&mut query.page, &marker) {
-                    // What the caller cannot see is no place to begin at: its neighbours would tell of it.
-                    let one = Query { page: None, sort: Vec::new(), ..Query::all(query.kind) };
-                    let one = Query { sight: query.sight.clone(), ..one.with("id", id.as_str()) };
-                    let Some(stored) = tx.list(&one)?.pop() else { return Ok(Listed::default()) };
-                    *page = Page { marker: Some(stored.object.clone()), ..page.clone() };
-                }
-                let mut listed = Listed::default();
-                listed.extent = tx.each(&query, |stored| show(stored, &mut listed))?;
-                Ok(listed)
-            })
-            .await
     }
 
     /// One object.

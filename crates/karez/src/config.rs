@@ -88,6 +88,10 @@ pub(crate) struct Api {
     pub behind_proxy: bool,
     /// Connections at a time.
     pub connections: usize,
+    /// Requests of one project that are at work at a time.
+    pub requests_per_project: usize,
+    /// The most objects of a page; -1 is no bound.
+    pub pagination_max_limit: i64,
     /// How long a client may take for the head of a request, and stay idle between two.
     pub head_timeout_seconds: u64,
     /// How long a client may take for a body.
@@ -103,8 +107,21 @@ impl Default for Api {
             public_url: None,
             behind_proxy: false,
             connections: 4096,
+            requests_per_project: 32,
+            pagination_max_limit: -1,
             head_timeout_seconds: 30,
             body_timeout_seconds: 30,
+        }
+    }
+}
+
+impl Api {
+    /// The bound of pages.
+    pub(crate) fn page(&self) -> Result<Option<u32>> {
+        match self.pagination_max_limit {
+            -1 => Ok(None),
+            1.. => u32::try_from(self.pagination_max_limit).map(Some).context("api.pagination_max_limit"),
+            other => bail!("api.pagination_max_limit is {other}; it must be 1 or more, or -1 for no bound"),
         }
     }
 }
@@ -280,6 +297,10 @@ impl Config {
         if self.api.connections == 0 {
             bail!("api.connections is 0; at least one is needed");
         }
+        if self.api.requests_per_project == 0 {
+            bail!("api.requests_per_project is 0; at least one is needed");
+        }
+        self.api.page()?;
         if self.api.head_timeout_seconds == 0 || self.api.body_timeout_seconds == 0 {
             bail!("api.head_timeout_seconds and api.body_timeout_seconds must be 1 or more");
         }
@@ -364,6 +385,8 @@ impl Config {
                 "public_url": self.api.public_url,
                 "behind_proxy": self.api.behind_proxy,
                 "connections": self.api.connections,
+                "requests_per_project": self.api.requests_per_project,
+                "pagination_max_limit": self.api.pagination_max_limit,
                 "head_timeout_seconds": self.api.head_timeout_seconds,
                 "body_timeout_seconds": self.api.body_timeout_seconds,
             },

@@ -41,7 +41,7 @@ impl Fabric {
             let running = agent::start(&section, dial, stopped.clone()).await?;
             tasks.spawn(running);
         }
-        let control = control.clone();
+        let control = control.for_duties();
         tasks.spawn(async move {
             // Held for as long as sessions are served: without agents none ever comes.
             let _sessions = sessions;

@@ -71,6 +71,8 @@ pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option
         is_tls: tls.is_some(),
         body_timeout: Duration::from_secs(config.api.body_timeout_seconds),
         needs_agent: config.agent.is_some() || config.agents.is_some(),
+        requests_per_project: config.api.requests_per_project,
+        pagination_max_limit: config.api.page()?,
     };
     let routes = caller.embedded.as_ref().map(|embedded| Arc::clone(embedded).router());
     let fabric = Fabric::start(&config, &control).await?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// How many objects are read at a time.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 impl Tx<'_> {
     /// Adds an object. Its times and revision are set here and returned with it.
@@ -132,55 +132,9 @@ impl Tx<'_> {
     /// As [`Error`] says.
     pub fn list(&mut self, query: &Query) -> Result<Vec<Arc<Stored>>, Error> {
         let mut found = Vec::new();
-        self.each(query, |stored| found.push(Arc::clone(stored)))?;
-        Ok(found)
-    }
-
-    /// Like [`Tx::list`], one object after the other: however long the list, only a few of them
-    /// are in memory at a time. Returns how far the list went, in which objects count that were
-    /// deleted before they could be read: a page that lost one is still a full page.
-    ///
-    /// # Errors
-    /// As [`Error`] says.
-    pub fn each(&mut self, query: &Query, mut visit: impl FnMut(&Arc<Stored>)) -> Result<Extent, Error> {
-        let resource = query.kind.resource();
-        let (clauses, params) = query.clauses(self.connection.dialect());
-        let mut stamps = self.query(&format!("{}{clauses}", statements(resource).stamps), &params)?;
-        if query.page.as_ref().is_some_and(|page| page.is_reverse) {
-            stamps.reverse();
-        }
-        let id = |stamp: Option<&Row>| stamp.map(|stamp| stamp.text(0).map(str::to_owned)).transpose();
-        let extent =
-            Extent { count: stamps.len() as u64, first: id(stamps.first())?, last: id(stamps.last())? };
-        for stamps in stamps.chunks(CHUNK) {
-            for stored in self.chunk(query.kind, stamps)?.iter().flatten() {
-                visit(stored);
-            }
-        }
-        Ok(extent)
-    }
-
-    /// The objects of some stamps. One that was deleted meanwhile is left out.
-    fn chunk(&mut self, kind: Kind, stamps: &[Row]) -> Result<Vec<Option<Arc<Stored>>>, Error> {
-        let mut found: Vec<Option<Arc<Stored>>> = Vec::with_capacity(stamps.len());
-        let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
-        for (at, stamp) in stamps.iter().enumerate() {
-            let id = stamp.text(0)?;
-            let stored = self.shared.cache.get(kind, id, (stamp.int(1)?, stamp.int(2)?));
-            if stored.is_none() {
-                missing.insert(id, at);
-            }
-            found.push(stored);
-        }
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let ids: Vec<&str> = missing.keys().copied().collect();
-        for row in self.by_ids(&statements(kind.resource()).select, &ids)? {
-            let stored = self.load(kind, &row)?;
-            if let Some(at) = missing.get(stored.object.id()) {
-                found[*at] = Some(stored);
-            }
+        let stamps = self.stamps(query)?;
+        for stamps in stamps.all.chunks(CHUNK) {
+            found.extend(self.chunk(query.kind, stamps)?.into_iter().flatten());
         }
         Ok(found)
     }
@@ -196,7 +150,7 @@ impl Tx<'_> {
 
     /// The rows of a SELECT that have these ids, of which there is at least one. Lists of ids are
     /// padded to powers of two, so that there are few different statements.
-    fn by_ids(&mut self, select: &str, ids: &[&str]) -> Result<Vec<Row>, Error> {
+    pub(crate) fn by_ids(&mut self, select: &str, ids: &[&str]) -> Result<Vec<Row>, Error> {
         let width = ids.len().next_power_of_two();
         let names: Vec<String> = (1..=width).map(|at| format!("${at}")).collect();
         let sql = format!("{select} WHERE id IN ({})", names.join(", "));
@@ -205,7 +159,7 @@ impl Tx<'_> {
         self.query(&sql, &params)
     }
 
-    fn load(&mut self, kind: Kind, row: &Row) -> Result<Arc<Stored>, Error> {
+    pub(crate) fn load(&mut self, kind: Kind, row: &Row) -> Result<Arc<Stored>, Error> {
         let resource = kind.resource();
         let width = resource.attributes.len();
         let meta =
@@ -269,17 +223,6 @@ impl Tx<'_> {
         };
         object.iter().map(param).collect()
     }
-}
-
-/// How far a list went.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// How many objects there were.
-    pub count: u64,
-    /// The id of the first.
-    pub first: Option<String>,
-    /// The id of the last.
-    pub last: Option<String>,
 }
 
 /// How many secrets a call of [`Tx::reseal`] has sealed again, and whether more are left.
@@ -381,15 +324,15 @@ fn place(resource: &Resource, attribute: &Attribute, id: &str) -> String {
 }
 
 /// The statements of a kind, put together once.
-struct Statements {
+pub(crate) struct Statements {
     insert: String,
     update: String,
-    select: String,
+    pub select: String,
     stamp: String,
-    stamps: String,
+    pub stamps: String,
 }
 
-fn statements(resource: &Resource) -> &'static Statements {
+pub(crate) fn statements(resource: &Resource) -> &'static Statements {
     static ALL: std::sync::OnceLock<HashMap<Kind, Statements>> = std::sync::OnceLock::new();
     let all =
         ALL.get_or_init(|| Kind::ALL.iter().map(|kind| (*kind, Statements::of(kind.resource()))).collect());

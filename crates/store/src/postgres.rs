@@ -1,25 +1,40 @@
-//! PostgreSQL: a few threads with a connection each, which take use cases from one queue.
+//! PostgreSQL: a few threads with a connection each.
 
 mod bell;
 mod connection;
 mod worker;
 
 use crate::Error;
-use crate::store::Job;
+use crate::lanes::Lane::{self, Brief, Duty, Long};
+use crate::store::{Job, Mode, Queued};
 use crate::tx::Connection;
+use crate::workers::Workers;
 use bell::Bell;
 use connection::Remote;
 pub(crate) use connection::away;
-use std::sync::{Arc, Mutex, mpsc};
-use tokio::sync::oneshot;
-use worker::{Mode, Outage, Queued};
+use worker::Outage;
 use zeroize::Zeroizing;
 
-/// Connections at most. More of them than the database has cores to serve only makes it slower.
-const CONNECTIONS: usize = 12;
+/// What each of the connections serves, at most. More of them than the database has cores to serve only makes it slower.
+/// What is long never has all of them.
+const CONNECTIONS: [&[Lane]; 13] = [
+    &[Duty],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief],
+    &[Duty, Brief, Long],
+    &[Duty, Brief, Long],
+    &[Duty, Brief, Long],
+    &[Duty, Brief, Long],
+];
 
 pub(crate) struct Postgres {
-    queue: mpsc::Sender<Queued>,
+    workers: Workers<Queued>,
     bell: Bell,
 }
 
@@ -36,14 +51,11 @@ impl Postgres {
         first.command("SELECT pg_advisory_xact_lock(7525893)")?;
         migrate(&mut first)?;
         first.command("COMMIT")?;
-        let (queue, arrivals) = mpsc::channel();
-        let arrivals = Arc::new(Mutex::new(arrivals));
         let outage = Outage::default();
         let mut ready = Some(first);
-        for number in 0..CONNECTIONS {
-            worker::start(number, config.clone(), outage.clone(), Arc::clone(&arrivals), ready.take())?;
-        }
-        Ok(Self { queue, bell: Bell::hang(&config, on_ring)? })
+        let serving = |serves| (serves, worker::serving(config.clone(), outage.clone(), ready.take()));
+        let workers = Workers::start("postgres", CONNECTIONS.into_iter().map(serving).collect())?;
+        Ok(Self { workers, bell: Bell::hang(&config, on_ring)? })
     }
 
     /// Has the other servers of this database look.
@@ -51,18 +63,11 @@ impl Postgres {
         self.bell.ring();
     }
 
-    pub(crate) async fn read(&self, job: Job) -> Result<(), Error> {
-        self.run(job, Mode::Read).await
+    pub(crate) async fn read(&self, lane: Lane, job: Job) -> Result<(), Error> {
+        Queued::run(&self.workers, lane, Mode::Read, job).await
     }
 
-    pub(crate) async fn write(&self, job: Job) -> Result<(), Error> {
-        self.run(job, Mode::Write).await
-    }
-
-    async fn run(&self, job: Job, mode: Mode) -> Result<(), Error> {
-        let (done, answer) = oneshot::channel();
-        let gone = || Error::Unavailable("the database threads have stopped".into());
-        self.queue.send(Queued { job, mode, done }).map_err(|_| gone())?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
+    pub(crate) async fn write(&self, lane: Lane, job: Job) -> Result<(), Error> {
+        Queued::run(&self.workers, lane, Mode::Write, job).await
     }
 }

@@ -1,28 +1,29 @@
-//! SQLite in this process: readers inline, one writer thread with group commit.
+//! SQLite in this process: threads that read with a connection each, one writer thread with group commit.
 //!
 //! A commit in `synchronous = FULL` waits for the disk. Use cases that arrive meanwhile are run
 //! together in the next transaction, each in a savepoint of its own, so that many of them share
 //! one wait. None is answered before the commit that holds it has returned.
 
 mod connection;
+mod reader;
 mod writer;
 
 use crate::Error;
-use crate::store::Job;
+use crate::lanes::Lane::{self, Brief, Duty, Long};
+use crate::store::{Job, Mode, Queued};
 use crate::tx::Connection;
+use crate::workers::Workers;
 use connection::Local;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
-use writer::Writer;
 
-/// Two more than the cores that the small machines have, so that a reader seldom waits.
-const READERS: usize = 4;
+/// What each of the readers serves. Two for requests alone, as there are two cores on small machines: what is long never
+/// has all of them.
+const READERS: [&[Lane]; 5] =
+    [&[Duty], &[Duty, Brief], &[Duty, Brief], &[Duty, Brief, Long], &[Duty, Brief, Long]];
 
 pub(crate) struct Sqlite {
-    readers: Vec<Mutex<Local>>,
-    next: AtomicUsize,
-    writer: Writer,
+    readers: Workers<Queued>,
+    writer: Workers<Queued>,
 }
 
 impl Sqlite {
@@ -32,28 +33,30 @@ impl Sqlite {
     ) -> Result<Self, Error> {
         let mut local = Local::open(path, true)?;
         writer::alone(&mut local, migrate)?;
-        let readers = (0..READERS).map(|_| Local::open(path, false).map(Mutex::new));
-        let readers = readers.collect::<Result<_, _>>()?;
-        Ok(Self { readers, next: AtomicUsize::new(0), writer: Writer::start(local)? })
+        let readers = READERS.iter().map(|_| Local::open(path, false)).collect::<Result<Vec<_>, _>>()?;
+        let readers = readers.into_iter().zip(READERS);
+        let readers = readers.map(|(local, serves)| (serves, reader::serving(local))).collect();
+        let writer = vec![(&[Duty, Brief, Long] as &[Lane], writer::serving(local))];
+        Ok(Self {
+            readers: Workers::start("sqlite-reader", readers)?,
+            writer: Workers::start("sqlite-writer", writer)?,
+        })
     }
 
-    /// Runs inline: what a request reads lies in the page cache, and a thread hop would cost more
-    /// than the read.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&mut dyn Connection) -> T) -> T {
-        for reader in &self.readers {
-            match reader.try_lock() {
-                Ok(mut reader) => return read(&mut *reader),
-                // A use case panicked. Readers have no transaction that it could have left open.
-                Err(TryLockError::Poisoned(reader)) => return read(&mut *reader.into_inner()),
-                Err(TryLockError::WouldBlock) => {}
-            }
-        }
-        let at = self.next.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        let mut reader = self.readers[at].lock().unwrap_or_else(PoisonError::into_inner);
-        read(&mut *reader)
+    pub(crate) async fn read(&self, lane: Lane, job: Job) -> Result<(), Error> {
+        Queued::run(&self.readers, lane, Mode::Read, job).await
     }
 
-    pub(crate) async fn write(&self, job: Job) -> Result<(), Error> {
-        self.writer.write(job).await
+    pub(crate) async fn write(&self, lane: Lane, job: Job) -> Result<(), Error> {
+        Queued::run(&self.writer, lane, Mode::Write, job).await
+    }
+}
+
+impl Drop for Sqlite {
+    /// The writer closes the file last: SQLite then moves what stands beside the database into it, so that a copy of the one
+    /// file is whole.
+    fn drop(&mut self) {
+        self.readers.end();
+        self.writer.end();
     }
 }

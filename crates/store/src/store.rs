@@ -3,15 +3,18 @@
 #![allow(clippy::disallowed_methods, reason = "this is where time enters the store")]
 
 use crate::cache::Cache;
+use crate::lanes::Lane;
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 use crate::tx::{Connection, Shared};
+use crate::workers::Workers;
 use crate::{Error, Keyring, Tx, migrate};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
 /// Where the data lies and what opens its secrets.
@@ -60,6 +63,7 @@ pub struct Store {
     shared: Arc<Shared>,
     observer: Arc<OnceLock<Observer>>,
     doorbell: watch::Sender<u64>,
+    lane: Lane,
 }
 
 #[derive(Clone)]
@@ -81,6 +85,44 @@ pub(crate) enum Verdict {
     Rollback,
     /// Roll back and run again.
     Again,
+}
+
+/// Whether a use case needs a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Read,
+    Write,
+}
+
+/// A use case that waits for a thread, and whoever waits for it.
+pub(crate) struct Queued {
+    pub job: Job,
+    pub mode: Mode,
+    done: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Queued {
+    /// Has a thread run the job, and waits for that.
+    pub(crate) async fn run(workers: &Workers<Self>, lane: Lane, mode: Mode, job: Job) -> Result<(), Error> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Error::Unavailable("the threads of the database have stopped".into());
+        workers.put(lane, Self { job, mode, done }).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Whether who asked for it has gone.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.done.is_closed()
+    }
+
+    pub(crate) fn answer(self, done: Result<(), Error>) {
+        let _ = self.done.send(done);
+    }
+}
+
+/// A use case that panics must not take its thread with it.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Bug("a use case panicked".into())))
 }
 
 impl Options {
@@ -113,7 +155,13 @@ impl Store {
                 Backend::Postgres(Arc::new(Postgres::open(url, migrate, move || ring(&rung))?))
             }
         };
-        Ok(Self { backend, shared, observer: Arc::default(), doorbell })
+        Ok(Self { backend, shared, observer: Arc::default(), doorbell, lane: Lane::Brief })
+    }
+
+    /// The same store, whose use cases wait in this lane. A store that was opened has those of requests.
+    #[must_use]
+    pub fn on(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
     }
 
     /// Refuses to go on without the keys of the secrets that there are.
@@ -159,23 +207,19 @@ impl Store {
     ///
     /// # Errors
     /// Those of the use case; [`Error::Unavailable`] when the database is away.
-    pub async fn read<T, E, F>(&self, mut use_case: F) -> Result<T, E>
+    pub async fn read<T, E, F>(&self, use_case: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let started = Instant::now();
-        let result = match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                let shared = &self.shared;
-                sqlite.read(|connection| use_case(&mut transaction(connection, shared, false)))
-            }
-            Backend::Postgres(postgres) => {
-                let (job, answer, _) = self.prepare(use_case, false);
-                settle(postgres.read(job).await, &answer)
-            }
+        let (job, answer, _) = self.prepare(use_case, false);
+        let done = match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(self.lane, job).await,
+            Backend::Postgres(postgres) => postgres.read(self.lane, job).await,
         };
+        let result = settle(done, &answer);
         self.report(Operation::Read, started);
         result
     }
@@ -194,8 +238,8 @@ impl Store {
         let started = Instant::now();
         let (job, answer, has_rung) = self.prepare(use_case, true);
         let done = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(job).await,
-            Backend::Postgres(postgres) => postgres.write(job).await,
+            Backend::Sqlite(sqlite) => sqlite.write(self.lane, job).await,
+            Backend::Postgres(postgres) => postgres.write(self.lane, job).await,
         };
         let result = settle(done, &answer);
         if result.is_ok() && has_rung.load(Ordering::Acquire) {

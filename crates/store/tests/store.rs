@@ -54,6 +54,7 @@ on_both_stores! {
         objects_of_more_ids_than_fit_into_one_statement_are_all_found;
     paging:
         pages_in_both_directions_are_cut_from_one_order,
+        a_list_is_read_in_parts,
         without_pages_and_keys_the_order_is_that_of_creation;
     queries:
         a_caller_sees_his_project_and_what_is_public,

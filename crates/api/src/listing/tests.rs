@@ -101,7 +101,7 @@ proptest! {
     fn any_query_is_understood_or_the_fault_of_its_caller(
         (kind, query) in kind().prop_flat_map(|kind| (Just(kind), query(kind)))
     ) {
-        if let Err(failure) = Listing::read(kind, &request(query)) {
+        if let Err(failure) = Listing::read(kind, &request(query), None) {
             let Failure::Fault(fault) = failure else { panic!("{failure}") };
             prop_assert!(crate::error::status(fault.reason).is_client_error());
             prop_assert!(fault.message.len() < 2048 && !fault.message.contains(char::is_control), "{fault}");
@@ -113,7 +113,7 @@ proptest! {
         (kind, query) in kind().prop_flat_map(|kind| (Just(kind), page(kind))), rest in 0u64..2
     ) {
         let request = request(query);
-        let Ok(listing) = Listing::read(kind, &request) else { return Ok(()) };
+        let Ok(listing) = Listing::read(kind, &request, None) else { return Ok(()) };
         let Some((limit, _)) = listing.page else {
             prop_assert!(!listing.secrets.is_empty(), "a page was asked for");
             return Ok(());
@@ -122,7 +122,7 @@ proptest! {
         let extent = Extent { count: limit - rest, first: first.clone(), last: last.clone() };
         let links = listing.links(&request, &extent).expect("links of a page");
         for link in links.as_array().expect("a list") {
-            let there = Listing::read(kind, &followed(link)).expect("a list");
+            let there = Listing::read(kind, &followed(link), None).expect("a list");
             let is_previous = link["rel"] == "previous";
             prop_assert!(Asked::from(&there) == Asked::from(&listing), "{link}");
             prop_assert_eq!(there.page.map(|(_, is_reverse)| is_reverse), Some(is_previous));
@@ -134,7 +134,7 @@ proptest! {
 #[test]
 fn a_full_page_in_the_middle_leads_both_ways() {
     let request = request(vec![("limit".into(), "2".into()), ("marker".into(), "x".into())]);
-    let listing = Listing::read(Kind::IkePolicy, &request).expect("a list");
+    let listing = Listing::read(Kind::IkePolicy, &request, None).expect("a list");
     let extent = Extent { count: 2, first: Some("a".into()), last: Some("b".into()) };
     let links = listing.links(&request, &extent).expect("links of a page");
     assert_eq!(
@@ -144,4 +144,20 @@ fn a_full_page_in_the_middle_leads_both_ways() {
             {"rel": "previous", "href": "http://[::1]:9696/v2.0/vpn/ikepolicies?limit=2&marker=a&page_reverse=True"},
         ])
     );
+}
+
+#[test]
+fn a_bound_of_pages_holds_for_whoever_asks_for_more_or_for_none() {
+    for (asked, most, expected) in [
+        (None, None, None),
+        (None, Some(5), Some(5)),
+        (Some("0"), Some(5), Some(5)),
+        (Some("3"), Some(5), Some(3)),
+        (Some("6"), Some(5), Some(5)),
+        (Some("6"), None, Some(6)),
+    ] {
+        let query = asked.map(|limit| ("limit".to_owned(), limit.to_owned())).into_iter().collect();
+        let listing = Listing::read(Kind::IkePolicy, &request(query), most).expect("a list");
+        assert_eq!(listing.page.map(|(limit, _)| limit), expected, "{asked:?} of {most:?}");
+    }
 }

@@ -46,7 +46,9 @@ fn meaning(code: Code) -> &'static str {
         Code::PeerLost => "The peer has stopped answering.",
         Code::Narrowed => "The tunnel is up, and some pairs of networks are missing.",
         Code::RekeyFailed => "A rekey has failed.",
-        Code::Unsupported => "What is asked for cannot be: it contradicts itself or another connection, or the engine lacks it.",
+        Code::Unsupported => {
+            "What is asked for cannot be: it contradicts itself or another connection, or the engine lacks it."
+        }
         Code::LocalError => "Something on this side is wrong: the machine, or the router's gateway.",
     }
 }

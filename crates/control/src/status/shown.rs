@@ -5,7 +5,7 @@ use super::attendance::Attendance;
 use crate::{Control, Failure};
 use karez_engine::{Event, Reason, TunnelStatus};
 use karez_model::{Caller, Kind, Object};
-use karez_store::{Datum, Error, Stored, Tx};
+use karez_store::{Datum, Error, Lane, Stored, Tx};
 use std::sync::Arc;
 
 /// Everything that is known about a connection.
@@ -70,6 +70,7 @@ impl Control {
     /// Only the store's.
     pub async fn tunnels(&self) -> Result<Vec<Tunnel>, Failure> {
         self.store
+            .on(Lane::Long)
             .read(|tx| {
                 let sql = "SELECT c.id, c.project_id, c.status, c.status_reason, s.status
                     FROM ipsec_site_connections c LEFT JOIN connection_states s ON s.connection_id = c.id

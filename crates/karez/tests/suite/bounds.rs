@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "slow clients are slow in real time")]
 
 pub mod connections;
+pub mod lists;
 pub mod mutations;
 pub mod nonsense;
 pub mod sizes;

@@ -1,30 +1,15 @@
-//! The threads that serve the queue.
+//! The threads that serve the lanes.
 
 #![allow(clippy::disallowed_methods, reason = "how long the database has been away is told by the clock")]
 
 use super::connection::Remote;
 use crate::Error;
-use crate::store::{ATTEMPTS, Job, Verdict};
+use crate::store::{ATTEMPTS, Mode, Queued, Verdict};
+use crate::workers::Serve;
 use postgres::Config;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-
-/// Whether a use case needs a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Read,
-    Write,
-}
-
-pub(super) struct Queued {
-    pub job: Job,
-    pub mode: Mode,
-    pub done: oneshot::Sender<Result<(), Error>>,
-}
-
-type Arrivals = Arc<Mutex<mpsc::Receiver<Queued>>>;
 
 /// How long nobody tries again to connect after somebody could not: those who wait in the queue
 /// get their answer at once instead of one time-out after the other.
@@ -46,35 +31,22 @@ impl Outage {
     }
 }
 
-pub(super) fn start(
-    number: usize,
-    config: Config,
-    outage: Outage,
-    arrivals: Arrivals,
-    remote: Option<Remote>,
-) -> Result<(), Error> {
-    std::thread::Builder::new()
-        .name(format!("postgres-{number}"))
-        .spawn(move || serve(&config, &outage, &arrivals, remote))
-        .map_err(|error| Error::Unavailable(format!("no thread for the database: {error}")))?;
-    Ok(())
-}
-
-fn serve(config: &Config, outage: &Outage, arrivals: &Arrivals, mut remote: Option<Remote>) {
-    loop {
-        let next = arrivals.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(mut queued) = next else { return };
-        if queued.done.is_closed() {
-            // Who asked for it has gone before it was begun.
-            continue;
+/// Answers what asks, on a connection that is made when it is needed first.
+pub(super) fn serving(config: Config, outage: Outage, mut remote: Option<Remote>) -> Serve<Queued> {
+    Box::new(move |arrivals| {
+        while let Some(mut queued) = arrivals.take() {
+            if queued.is_given_up() {
+                continue;
+            }
+            let result =
+                catch_unwind(AssertUnwindSafe(|| attend(&config, &outage, &mut remote, &mut queued)));
+            let result = result.unwrap_or_else(|_| {
+                remote = None;
+                Err(Error::Bug("a use case panicked".into()))
+            });
+            queued.answer(result);
         }
-        let result = catch_unwind(AssertUnwindSafe(|| attend(config, outage, &mut remote, &mut queued)));
-        let result = result.unwrap_or_else(|_| {
-            remote = None;
-            Err(Error::Bug("a use case panicked".into()))
-        });
-        let _ = queued.done.send(result);
-    }
+    })
 }
 
 /// Runs the job, on a new connection when the old one has gone. A connection that turns out to be

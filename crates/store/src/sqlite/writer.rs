@@ -1,92 +1,77 @@
 //! The one thread that writes.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "how long others may wait for a transaction is told by the clock"
+)]
+
 use super::connection::Local;
 use crate::Error;
-use crate::store::{ATTEMPTS, Job, Verdict};
+use crate::store::{ATTEMPTS, Job, Queued, Verdict, caught};
 use crate::tx::Connection;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
-use std::thread::{JoinHandle, current};
-use tokio::sync::oneshot;
+use crate::workers::{Arrivals, Serve};
+use std::time::{Duration, Instant};
 
 /// Most use cases of one transaction, so that the first of them does not wait for ever.
 const BATCH: usize = 64;
 
-/// When it is dropped, what has arrived is still done, and the file is closed: SQLite then moves what stands beside the
-/// database into it, so that a copy of the one file is whole.
-pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Queued>>,
-    thread: Option<JoinHandle<()>>,
-}
+/// After so long nothing is added to a transaction: what is due stands behind it.
+const LONG_ENOUGH: Duration = Duration::from_millis(20);
 
-struct Queued {
-    job: Job,
-    done: oneshot::Sender<Result<(), Error>>,
-}
-
-impl Writer {
-    pub(super) fn start(local: Local) -> Result<Self, Error> {
-        let (queue, arrivals) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("sqlite-writer".into())
-            .spawn(move || write_all(local, &arrivals))
-            .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
-    }
-
-    pub(super) async fn write(&self, job: Job) -> Result<(), Error> {
-        let (done, answer) = oneshot::channel();
-        let gone = || Error::Unavailable("the writer has stopped".into());
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Queued { job, done }).map_err(|_| gone())?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        // A job that holds the last of the store would wait for itself.
-        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != current().id()) {
-            // It catches what panics in it.
-            let _ = thread.join();
+pub(super) fn serving(mut local: Local) -> Serve<Queued> {
+    Box::new(move |arrivals| {
+        while let Some(first) = arrivals.take() {
+            transact(&mut local, first, arrivals);
         }
+    })
+}
+
+/// Runs a job, and what arrives meanwhile, in one transaction.
+fn transact(local: &mut Local, first: Queued, arrivals: &Arrivals<Queued>) {
+    if first.is_given_up() {
+        return;
+    }
+    // Another process holds the database for longer than we wait: it would for each of them.
+    if let Err(error) = local.command("BEGIN IMMEDIATE") {
+        let waiting = std::iter::once(first).chain(std::iter::from_fn(|| arrivals.try_take()).take(BATCH));
+        return waiting.for_each(|queued| queued.answer(Err(error.clone())));
+    }
+    let mut batch = Vec::new();
+    if together(local, first, arrivals, &mut batch).is_ok() {
+        return batch.into_iter().for_each(|queued| queued.answer(Ok(())));
+    }
+    // One of them, or the disk, broke the whole transaction: let each stand alone, so that
+    // only those that cannot be done are refused.
+    for mut queued in batch {
+        let result = local.command("BEGIN IMMEDIATE");
+        let result = result.and_then(|()| guarded(local, &mut queued.job));
+        let result = result.and_then(|()| local.command("COMMIT"));
+        roll_back(local);
+        queued.answer(result);
     }
 }
 
-fn write_all(mut local: Local, arrivals: &mpsc::Receiver<Queued>) {
-    while let Ok(first) = arrivals.recv() {
-        let mut batch = vec![first];
-        batch.extend(arrivals.try_iter().take(BATCH - 1));
-        // Who asked for it has gone before it was begun.
-        batch.retain(|queued| !queued.done.is_closed());
-        // Another process holds the database for longer than we wait: it would for each of them.
-        if let Err(error) = local.command("BEGIN IMMEDIATE") {
-            for queued in batch {
-                let _ = queued.done.send(Err(error.clone()));
-            }
-            continue;
+/// Runs jobs in the transaction that has begun, each in a savepoint, and ends it. They are in the batch afterwards; after an
+/// error nothing of them is kept.
+fn together(
+    local: &mut Local,
+    first: Queued,
+    arrivals: &Arrivals<Queued>,
+    batch: &mut Vec<Queued>,
+) -> Result<(), Error> {
+    let began = Instant::now();
+    let mut next = Some(first);
+    let mut result = Ok(());
+    while let (Some(mut queued), Ok(())) = (next.take(), &result) {
+        // Who asked for it may have gone before it was begun.
+        if !queued.is_given_up() {
+            result = guarded(local, &mut queued.job);
+            batch.push(queued);
         }
-        if together(&mut local, &mut batch).is_ok() {
-            for queued in batch {
-                let _ = queued.done.send(Ok(()));
-            }
-            continue;
-        }
-        // One of them, or the disk, broke the whole transaction: let each stand alone, so that
-        // only those that cannot be done are refused.
-        for mut queued in batch {
-            let result = local.command("BEGIN IMMEDIATE");
-            let result = result.and_then(|()| together(&mut local, std::slice::from_mut(&mut queued)));
-            let _ = queued.done.send(result);
+        if result.is_ok() && batch.len() < BATCH && began.elapsed() < LONG_ENOUGH {
+            next = arrivals.try_take();
         }
     }
-}
-
-/// Runs the batch in the transaction that has begun, each job in a savepoint, and ends it. After an
-/// error nothing of it is kept.
-fn together(local: &mut Local, batch: &mut [Queued]) -> Result<(), Error> {
-    let result = batch.iter_mut().try_for_each(|queued| guarded(local, &mut queued.job));
     let result = result.and_then(|()| local.command("COMMIT"));
     roll_back(local);
     result
@@ -134,9 +119,4 @@ fn roll_back(local: &Local) {
     {
         tracing::error!(%error, "a transaction could not be rolled back");
     }
-}
-
-/// A use case that panics must not take the writer with it.
-fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Bug("a use case panicked".into())))
 }

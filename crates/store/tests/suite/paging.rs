@@ -31,6 +31,56 @@ struct Case {
     limit: usize,
 }
 
+/// However it is cut, a list is the same; a part ends at the first object that makes it large enough, and passes over what was
+/// deleted meanwhile.
+pub fn a_list_is_read_in_parts(ground: &Ground) {
+    let all: Vec<Object> = (0..300).map(|number| ground.insert(&policy(&format!("part-{number}")))).collect();
+    let query = Query::all(Kind::IkePolicy);
+    let parts = |each: usize| {
+        let query = query.clone();
+        let read = move |tx: &mut karez_store::Tx<'_>| {
+            let stamps = tx.stamps(&query)?;
+            let (mut from, mut parts) = (0, Vec::new());
+            while from < stamps.len() {
+                let mut part = Vec::new();
+                from = tx.part(&stamps, from, each * 10, |stored| {
+                    part.push(stored.id().to_owned());
+                    part.len() * 10
+                })?;
+                parts.push(part);
+            }
+            assert_eq!(stamps.extent().count, stamps.len() as u64);
+            Ok(parts)
+        };
+        ground.read(read).expect("read")
+    };
+    let whole: Vec<String> = all.iter().map(|object| object.id().to_owned()).collect();
+    for each in [1, 7, 64, 299, 300, 1000] {
+        let parts = parts(each);
+        assert_eq!(parts.concat(), whole, "{each} a part");
+        assert!(parts.iter().rev().skip(1).all(|part| part.len() == each), "{each} a part");
+    }
+    let stamps = {
+        let query = query.clone();
+        ground.read(move |tx| tx.stamps(&query)).expect("read")
+    };
+    let gone = whole[150].clone();
+    ground.write(move |tx| tx.delete(Kind::IkePolicy, &gone)).expect("deleted");
+    // Another store has nothing of it in its cache.
+    let other = ground.open_again().expect("a store");
+    let left = ground.run(other.read(move |tx| {
+        let mut left = Vec::new();
+        let end = tx.part(&stamps, 140, usize::MAX, |stored| {
+            left.push(stored.id().to_owned());
+            left.len()
+        })?;
+        assert_eq!(end, stamps.len());
+        Ok::<_, karez_store::Error>(left)
+    }));
+    let expected = [&whole[140..150], &whole[151..]].concat();
+    assert_eq!(left.expect("read"), expected);
+}
+
 pub fn pages_in_both_directions_are_cut_from_one_order(ground: &Ground) {
     let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&case(), |case| {

@@ -76,7 +76,7 @@ fn clients_that_ask_and_never_read_are_cut_and_others_served() -> anyhow::Result
 }
 
 /// A connection that has little room for what it does not read.
-fn with_small_buffer(base: &str) -> anyhow::Result<TcpStream> {
+pub fn with_small_buffer(base: &str) -> anyhow::Result<TcpStream> {
     let (_, address) = base.split_once("://").context("no URL")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let stream = runtime.block_on(async {
