@@ -1,6 +1,6 @@
 //! What no tunnel may be, whoever asks for it.
 
-use crate::{Peer, TunnelPlan};
+use crate::{IkeVersion, Peer, TunnelPlan};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,6 +16,16 @@ pub const NEVER: [IpNet; 7] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8)),
 ];
+
+/// The pairs of a local subnet and one of the peer's that a connection may have over IKEv2, where one child SA can carry
+/// all of them.
+pub const PAIRS: usize = 1024;
+
+/// The same where each pair is a child SA of its own: over IKEv1, and with an IKEv2 peer that takes them in no other way.
+pub const PAIRS_APART: usize = 256;
+
+/// The subnets of one side that a child SA may have: its traffic selectors are counted in an octet (RFC 7296, section 3.13).
+pub const SUBNETS: usize = 255;
 
 /// What an operator keeps from tenants. By default nothing but [`NEVER`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +52,9 @@ impl Bounds {
     /// address counts where the plan has one; see [`Bounds::peer_obstacle`].
     #[must_use]
     pub fn obstacle(&self, plan: &TunnelPlan) -> Option<String> {
+        if let Some(why) = too_many(plan.ike.version, plan.local_subnets.len(), plan.peer_subnets.len()) {
+            return Some(why);
+        }
         let is_local = |net: &&IpNet| plan.local_subnets.iter().any(|local| local.trunc() == net.trunc());
         if let Some(net) = plan.peer_subnets.iter().find(is_local) {
             return Some(format!(
@@ -85,5 +98,52 @@ impl Bounds {
             return None;
         };
         Some(format!("The peer address {peer} {what}. Give the outer address of the peer."))
+    }
+}
+
+/// Whether there are more subnets than a tunnel can have, in a sentence.
+fn too_many(version: IkeVersion, local: usize, peer: usize) -> Option<String> {
+    let pairs = local.saturating_mul(peer);
+    let over = match version {
+        IkeVersion::V2 if local.max(peer) > SUBNETS => format!("over IKEv2 each side may have {SUBNETS}"),
+        IkeVersion::V2 if pairs > PAIRS => {
+            format!("over IKEv2 {PAIRS} pairs may be joined, and these are {pairs}")
+        }
+        IkeVersion::V1(_) if pairs > PAIRS_APART => format!(
+            "over IKEv1, where each is negotiated by itself, {PAIRS_APART} pairs may be joined, and these are {pairs}"
+        ),
+        IkeVersion::V1(_) | IkeVersion::V2 => return None,
+    };
+    Some(format!(
+        "The connection joins {local} local subnets with {peer} of the peer's; {over}. Put adjacent subnets into larger ones, \
+         or make several connections."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IkeMode;
+
+    #[test]
+    fn a_connection_has_so_many_pairs_of_subnets_and_no_more() {
+        let (v1, v2) = (IkeVersion::V1(IkeMode::Main), IkeVersion::V2);
+        for (version, local, peer, allowed) in [
+            (v1, 1, 256, true),
+            (v1, 16, 16, true),
+            (v1, 1, 257, false),
+            (v2, 1, 255, true),
+            (v2, 1, 256, false),
+            (v2, 256, 1, false),
+            (v2, 32, 32, true),
+            (v2, 33, 32, false),
+            (v2, 300, 300, false),
+            (v1, usize::MAX, 2, false),
+        ] {
+            let why = too_many(version, local, peer);
+            assert_eq!(why.is_none(), allowed, "{version:?} {local} {peer}: {why:?}");
+        }
+        let why = too_many(v2, 33, 32).expect("too many");
+        assert!(why.contains("33 local") && why.contains("1056") && why.contains("1024"), "{why}");
     }
 }

@@ -14,7 +14,7 @@ mod record;
 mod status;
 
 pub use algorithm::{Encryption, Group, Integrity, Unknown};
-pub use bounds::{Bounds, NEVER};
+pub use bounds::{Bounds, NEVER, PAIRS, PAIRS_APART, SUBNETS};
 pub use engine::{Datapath, Engine, EngineError, Place};
 pub use id::{ConnectionId, RouterId, ServiceId};
 pub use identity::Identity;

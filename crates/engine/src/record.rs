@@ -25,6 +25,13 @@ const CHANGE: i64 = 1_000_000;
 /// wants.
 const PATIENCE: i64 = 2_000_000;
 
+/// How long after a child SA was installed others may still be on the way, microseconds: pairs of subnets that were not
+/// talked about yet are not refused.
+const SETTLING: i64 = 2_000_000;
+
+/// The pairs of subnets that a sentence names.
+const NAMED: usize = 8;
+
 /// What the plan wants of a tunnel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
@@ -49,6 +56,8 @@ pub struct Record {
     grace_until: Option<i64>,
     /// Until when a tunnel that was up is so although nothing of what is wanted now is installed.
     changing_until: Option<i64>,
+    /// Until when pairs of subnets that are not covered count as negotiated.
+    settling_until: Option<i64>,
     reasons: Reasons,
     events: Vec<Event>,
     /// Whether the status has changed since it was last taken.
@@ -80,6 +89,7 @@ impl Record {
             wanted,
             grace_until: Some(now.saturating_add(grace)),
             changing_until: None,
+            settling_until: None,
             reasons: Reasons::default(),
             events: Vec::new(),
             is_changed: true,
@@ -131,6 +141,9 @@ impl Record {
         self.is_changed = true;
         self.status.ike = ike;
         self.status.children = children;
+        if self.uncovered().len() < self.status.missing.len() {
+            self.settling_until = Some(now.saturating_add(SETTLING));
+        }
         if self.is_up() {
             if !was_up {
                 self.reasons = Reasons::default();
@@ -199,7 +212,7 @@ impl Record {
     pub fn deadline(&self) -> Option<i64> {
         match self.status.state {
             TunnelState::Pending => self.grace_until,
-            _ => self.changing_until,
+            _ => [self.changing_until, self.settling_until].into_iter().flatten().min(),
         }
     }
 
@@ -234,6 +247,9 @@ impl Record {
         }
         if self.changing_until.is_some_and(|until| now >= until) {
             self.changing_until = None;
+        }
+        if self.settling_until.is_some_and(|until| now >= until || self.status.missing.is_empty()) {
+            self.settling_until = None;
         }
         let (state, reason) = self.conclude();
         if state != self.status.state {
@@ -285,14 +301,27 @@ impl Record {
         if let Some(reason) = self.reasons.best().filter(|reason| reason.code == Code::LocalError) {
             return Some(reason.clone());
         }
-        let pairs: Vec<String> =
-            self.status.missing.iter().map(|(local, peer)| format!("{local} === {peer}")).collect();
+        let (missing, wanted) = (self.status.missing.len(), self.wanted.len());
+        let why = self.reasons.best();
+        if self.settling_until.is_some() && why.is_none_or(|why| !reasons::is_definite(why.code)) {
+            let message = format!(
+                "The tunnel is up for {} of {wanted} pairs of subnets, and the others are negotiated.",
+                wanted - missing
+            );
+            return Some(Reason::new(Code::Negotiating, message));
+        }
+        let named = self.status.missing.iter().take(NAMED);
+        let pairs: Vec<String> = named.map(|(local, peer)| format!("{local} === {peer}")).collect();
+        let others = match missing.saturating_sub(NAMED) {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
         let message = format!(
-            "The tunnel is up, but the peer has not agreed to {}. Add these subnets on the peer's side.",
+            "The tunnel is up, but the peer has not agreed to {}{others}. Add these subnets on the peer's side.",
             pairs.join(", ")
         );
         let mut reason = Reason::new(Code::Narrowed, message).with("missing", pairs);
-        if let Some(why) = self.reasons.best() {
+        if let Some(why) = why {
             reason = reason.with("why", why.message.clone());
         }
         Some(reason)

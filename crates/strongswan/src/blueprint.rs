@@ -20,8 +20,10 @@ use crate::vici::Message;
 use aws_lc_rs::hmac;
 use ipnet::IpNet;
 use karez_engine::{
-    ConnectionId, DpdAction, Identity, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, Peer, TunnelPlan,
+    ConnectionId, DpdAction, Identity, IkeMode, IkeVersion, IpsecMode, IpsecProtocol, PAIRS_APART, Peer,
+    TunnelPlan,
 };
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What the names of our connections begin with.
@@ -98,24 +100,31 @@ impl Blueprint {
         self.whole.as_ref()
     }
 
+    /// Whether the peer may be asked for the pairs one by one where it does not take all of them at once.
+    pub(crate) fn comes_apart(&self) -> bool {
+        self.whole.is_some() && self.pairs.len() <= PAIRS_APART
+    }
+
     /// The children for single pairs.
     pub(crate) fn pairs(&self) -> &[Child] {
         &self.pairs
     }
 }
 
+#[cfg(test)]
+impl Child {
+    /// One of which only the name counts.
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), local: Vec::new(), peer: Vec::new(), section: Message::new() }
+    }
+}
+
 /// All pairs of our subnets and the peer's, each once.
 pub(crate) fn pairs(plan: &TunnelPlan) -> Vec<(IpNet, IpNet)> {
-    let mut pairs = Vec::new();
-    for local in &plan.local_subnets {
-        for peer in &plan.peer_subnets {
-            let pair = (local.trunc(), peer.trunc());
-            if !pairs.contains(&pair) {
-                pairs.push(pair);
-            }
-        }
-    }
-    pairs
+    let mut seen = BTreeSet::new();
+    let peers = |local: IpNet| plan.peer_subnets.iter().map(move |peer| (local.trunc(), peer.trunc()));
+    let all = plan.local_subnets.iter().flat_map(|local| peers(*local));
+    all.filter(|pair| seen.insert(*pair)).collect()
 }
 
 /// Whether a connection in the daemon is one of ours, from its name.

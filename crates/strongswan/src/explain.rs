@@ -153,6 +153,14 @@ pub(crate) fn double(other: karez_engine::ConnectionId, (local, peer): &Pair) ->
     Reason::new(Code::Unsupported, message).with("other", other.to_string())
 }
 
+pub(crate) fn crowded(together: usize) -> Reason {
+    let message = format!(
+        "The connections of this router to the same peer have more than {together} pairs of subnets together, and this one is \
+         not negotiated. Put adjacent subnets into larger ones."
+    );
+    Reason::new(Code::Unsupported, message)
+}
+
 /// Both proposals, the first transform that does not meet, and a change on either side that would.
 fn both(phase: &str, policy: &str, offers: &Offers) -> Reason {
     let list = |text: &str| text.split(", ").map(suite::proposal).collect::<Vec<_>>();

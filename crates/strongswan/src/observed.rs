@@ -31,6 +31,8 @@ pub(crate) struct ObservedIke {
     pub(crate) peer: Option<IpAddr>,
     /// The exchanges that wait for an answer.
     pub(crate) tasks: Vec<String>,
+    /// How many child SAs are negotiated in it, or wait for that.
+    pub(crate) negotiates: usize,
     /// As it is shown, once it is established.
     pub(crate) shown: Option<IkeSa>,
     pub(crate) children: Vec<ObservedChild>,
@@ -76,6 +78,8 @@ impl ObservedIke {
         let children = ike.below("child-sas").map(|children| {
             children.sections().filter_map(|(_, child)| ObservedChild::read(child, now)).collect()
         });
+        let tasks = ["tasks-active", "tasks-queued"].into_iter().flat_map(|list| ike.items(list));
+        let negotiates = tasks.filter(|task| matches!(*task, "QUICK_MODE" | "CHILD_CREATE")).count();
         Some(Self {
             number: ike.number("uniqueid")?,
             connection: if connection == "(unnamed)" { String::new() } else { connection.to_owned() },
@@ -88,6 +92,7 @@ impl ObservedIke {
             carries_others: false,
             peer: ike.number("remote-host"),
             tasks: ike.items("tasks-active").into_iter().map(str::to_owned).collect(),
+            negotiates,
             shown: show_ike(ike, now),
             children: children.unwrap_or_default(),
         })

@@ -151,6 +151,6 @@ fn missing(plan: &TunnelPlan, algorithms: &Algorithms, datapath: Datapath) -> Op
     };
     Some(format!(
         "The IKE daemon of this node cannot do {absent}. Choose another algorithm, or install the daemon's plugin for \
-         it (package libstrongswan-extra-plugins)."
+         it (packages libstrongswan-standard-plugins, libstrongswan-extra-plugins)."
     ))
 }

@@ -5,6 +5,7 @@
 mod backoff;
 mod cut;
 pub(crate) mod duplicates;
+mod pairwise;
 mod silence;
 
 use crate::blueprint::{Blueprint, Child, is_akin, pairs};
@@ -13,6 +14,7 @@ use crate::observed::{ChildPhase, ObservedChild, ObservedIke, Phase};
 use crate::presence::Cut;
 use backoff::Backoff;
 use karez_engine::{ChildSa, DpdAction, IkeSa, Initiator, Reason, Record, Standing, TunnelPlan};
+use pairwise::Asked;
 pub(crate) use silence::ENOUGH;
 use silence::Silence;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +68,8 @@ pub(crate) struct Tunnel {
     /// Whether pairs of subnets are negotiated one by one, because the peer does not take them all at once.
     pub(crate) by_pairs: bool,
     pub(crate) backoff: Backoff,
+    /// What the peer was asked for in the IKE SA that is up.
+    asked: Asked,
     /// Until when SAs of an older plan stay.
     overlap_until: i64,
     /// The daemon's numbers of attempts of ours that the peer has overtaken, and when they are looked at.
@@ -95,7 +99,7 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     pub(crate) fn new(plan: TunnelPlan, standing: Standing, grace: i64, now: i64) -> Self {
-        let record = Record::new(plan.id, standing.clone(), wanted(&plan), grace, now);
+        let record = Record::new(plan.id, standing.clone(), wanted(&plan, &standing), grace, now);
         Self {
             plan,
             standing,
@@ -108,6 +112,7 @@ impl Tunnel {
             known: BTreeSet::new(),
             by_pairs: false,
             backoff: Backoff::default(),
+            asked: Asked::default(),
             overlap_until: 0,
             overtaken: None,
             outdated_at: None,
@@ -125,7 +130,7 @@ impl Tunnel {
 
     /// Another plan for the same tunnel.
     pub(crate) fn change(&mut self, plan: TunnelPlan, standing: Standing, grace: i64, now: i64) {
-        self.record.configure(standing.clone(), wanted(&plan), "the plan has changed", grace, now);
+        self.record.configure(standing.clone(), wanted(&plan, &standing), "the plan has changed", grace, now);
         if plan.peer != self.plan.peer {
             self.peer = None;
             self.resolve_at = None;
@@ -134,7 +139,10 @@ impl Tunnel {
             // What did while it waited is replaced first and ended then.
             self.overlap_until = now + OVERLAP;
         }
-        if wanted(&plan) != wanted(&self.plan) || plan.is_up != self.plan.is_up {
+        if plan.local_subnets != self.plan.local_subnets
+            || plan.peer_subnets != self.plan.peer_subnets
+            || plan.is_up != self.plan.is_up
+        {
             self.forget_cut();
         }
         self.plan = plan;
@@ -217,18 +225,21 @@ impl Tunnel {
             steps.extend(open.map(|sa| Step::EndIke(sa.number)));
         }
         self.backoff.ensure(now + SECOND / 4);
-        if self.standing != Standing::Begins || self.is_left_to_peer || !self.backoff.is_due(now) {
+        if self.standing != Standing::Begins || self.is_left_to_peer {
             return steps;
         }
         let established = sas.iter().filter(current).find(|sa| sa.phase == Phase::Established);
         if let Some(sa) = established {
-            let begins = |child: &&&Child| {
-                !sa.children.iter().any(|own| own.name == child.name && own.phase == ChildPhase::Beginning)
-            };
-            let needs = needs.iter().filter(begins);
-            // IKEv1 has nothing against several at once either; but the peer may, so one after the other.
-            steps.extend(needs.take(4).map(|child| Step::Begin { child: child.name.clone() }));
-            self.backoff.next(now);
+            let is_due = self.backoff.is_due(now);
+            let begun = self.asked.next(sa, &needs, is_due);
+            match is_due {
+                true if begun.is_empty() => self.backoff.again_at(now + SECOND / 4),
+                true => self.backoff.next(now),
+                false => {}
+            }
+            steps.extend(begun.into_iter().map(|child| Step::Begin { child }));
+        } else if !self.backoff.is_due(now) {
+            return steps;
         } else if sas.iter().filter(current).any(|sa| sa.phase == Phase::Connecting) {
             self.backoff.again_at(now + PEER_FIRST);
         } else if let Some(child) = needs.first() {
@@ -391,7 +402,7 @@ impl Tunnel {
 
     /// The peer does not take all subnets at once: from now on, one pair after the other.
     pub(crate) fn fall_back(&mut self, now: i64) {
-        let can = self.blueprint.as_ref().is_some_and(|blueprint| blueprint.whole().is_some());
+        let can = self.blueprint.as_ref().is_some_and(Blueprint::comes_apart);
         if can && !self.by_pairs {
             self.by_pairs = true;
             self.backoff.reset(now);
@@ -454,8 +465,12 @@ pub(crate) const fn standing(plan: &TunnelPlan) -> Standing {
     }
 }
 
-fn wanted(plan: &TunnelPlan) -> Vec<(ipnet::IpNet, ipnet::IpNet)> {
-    pairs(plan)
+/// The pairs that are to be covered: of what cannot be, none.
+fn wanted(plan: &TunnelPlan, standing: &Standing) -> Vec<(ipnet::IpNet, ipnet::IpNet)> {
+    match standing {
+        Standing::Begins | Standing::Waits | Standing::AdminDown => pairs(plan),
+        Standing::Impossible(_) => Vec::new(),
+    }
 }
 
 fn covers(child: &ChildSa, pair: &Child) -> bool {

@@ -138,12 +138,19 @@ fn a_rekey_is_one_event_and_no_down() {
 fn what_is_missing_is_named_while_the_tunnel_is_up() {
     let mut record = record(Standing::Begins);
     record.observe(Some(ike("a")), vec![child("1", &["10.2.0.0/24"])], START);
+    assert_eq!((record.status().state, code(&record)), (TunnelState::Up, Some(Code::Negotiating)));
+    let settled = record.deadline().unwrap();
+    record.tick(settled);
     assert_eq!((record.status().state, code(&record)), (TunnelState::Up, Some(Code::Narrowed)));
+    // Keys that are renewed are no news of it.
+    let renewed = vec![child("1", &["10.2.0.0/24"]), child("3", &["10.2.0.0/24"])];
+    record.observe(Some(ike("a")), renewed, settled + SECOND);
+    assert_eq!((code(&record), record.deadline()), (Some(Code::Narrowed), None));
     assert_eq!(record.status().missing, [(net("10.1.0.0/24"), net("10.3.0.0/24"))]);
     record.observe(
         Some(ike("a")),
         vec![child("1", &["10.2.0.0/24"]), child("2", &["10.3.0.0/24"])],
-        START + SECOND,
+        settled + 2 * SECOND,
     );
     assert_eq!((record.status().missing.len(), code(&record)), (0, None));
 }
@@ -167,6 +174,26 @@ fn a_change_of_all_subnets_that_the_peer_has_too_is_no_fall() {
 }
 
 #[test]
+fn pairs_that_are_to_come_are_not_refused_and_few_are_named() {
+    let wanted = (0..30).map(|third| (net("10.1.0.0/24"), net(&format!("10.9.{third}.0/24")))).collect();
+    let mut record = Record::new(ConnectionId(Uuid::nil()), Standing::Waits, wanted, GRACE, START);
+    let mut children = Vec::new();
+    for third in 0..20 {
+        let now = START + third * SECOND;
+        children.push(child(&third.to_string(), &[&format!("10.9.{third}.0/24")]));
+        record.observe(Some(ike("a")), children.clone(), now);
+        assert_eq!(code(&record), Some(Code::Negotiating));
+        let text = &record.status().reason.as_ref().unwrap().message;
+        assert!(text.contains(&format!("{} of 30", third + 1)), "{text}");
+    }
+    // A refusal is one, however soon.
+    record.failed(refused(Code::SelectorMismatch), START + 20 * SECOND);
+    let reason = record.status().reason.clone().unwrap();
+    assert_eq!(reason.code, Code::Narrowed);
+    assert!(reason.message.contains("10.9.27.0/24 and 2 more"), "{}", reason.message);
+}
+
+#[test]
 fn a_tunnel_that_passes_nothing_of_what_is_wanted_is_down() {
     let mut record = changed();
     let soon = record.deadline().unwrap();
@@ -174,6 +201,8 @@ fn a_tunnel_that_passes_nothing_of_what_is_wanted_is_down() {
     assert_eq!((record.status().state, code(&record)), (TunnelState::Down, Some(Code::Negotiating)));
     assert_eq!((record.status().missing.len(), record.status().children.len()), (1, 1));
     record.observe(Some(ike("a")), vec![child("2", &["10.4.0.0/25"])], soon + SECOND);
+    let settled = record.deadline().unwrap_or(soon + SECOND);
+    record.tick(settled);
     assert_eq!((record.status().state, code(&record)), (TunnelState::Up, Some(Code::Narrowed)));
 }
 

@@ -202,13 +202,20 @@ impl Router {
         let impossible: BTreeMap<ConnectionId, Reason> =
             plans.iter().filter_map(|plan| Some((plan.id, impossible(plan)?))).collect();
         let possible = plans.iter().filter(|plan| plan.is_up && !impossible.contains_key(&plan.id));
-        let doubles = rivals::doubles(possible, |plan| self.carries(plan));
+        let doubles = rivals::doubles(possible.clone(), |plan| self.carries(plan));
+        let possible = possible.filter(|plan| !doubles.contains_key(&plan.id));
+        let mut possible: Vec<&TunnelPlan> = possible.collect();
+        possible.sort_by_cached_key(|plan| (!self.carries(plan), plan.id));
+        let ends = |plan: &TunnelPlan| (plan.local, plan.peer.clone());
+        let pairs = |plan: &TunnelPlan| plan.local_subnets.len() * plan.peer_subnets.len();
+        let crowded = rivals::crowded(possible.iter().map(|plan| (plan.id, ends(plan), pairs(plan))));
         let standing = |plan: &TunnelPlan| {
             if !plan.is_up {
                 return Standing::AdminDown;
             }
             let double = || doubles.get(&plan.id).map(|(other, pair)| explain::double(*other, pair));
-            match impossible.get(&plan.id).cloned().or_else(double) {
+            let crowded = || crowded.contains(&plan.id).then(|| explain::crowded(rivals::TOGETHER));
+            match impossible.get(&plan.id).cloned().or_else(double).or_else(crowded) {
                 Some(reason) => Standing::Impossible(reason),
                 None => tunnel::standing(plan),
             }

@@ -158,6 +158,35 @@ async fn a_peer_that_narrows_gets_the_missing_pairs_one_by_one_or_is_named() {
     assert_eq!(lab.ping("a", "10.1.0.1", "10.2.1.1", 3), 3);
 }
 
+/// Of IKEv1 each pair is negotiated by itself. The first that are asked for are none of the peer's.
+#[tokio::test]
+async fn pairs_that_a_peer_has_come_up_beside_many_that_it_has_not() {
+    let lab = Lab::new();
+    let (mut a, mut b) = (lab.site("a"), lab.site("b"));
+    let (mut of_a, mut of_b) = (tunnel("a", V1), tunnel("b", V1));
+    let nets =
+        |thirds: std::ops::Range<u8>| thirds.map(|third| format!("10.2.{third}.0/24").parse().unwrap());
+    of_a.peer_subnets = nets(100..112).chain(nets(0..2)).collect();
+    of_b.local_subnets = nets(0..2).collect();
+    of_b.initiator = Initiator::ResponseOnly;
+    b.apply(std::slice::from_ref(&of_b)).await;
+    a.apply(std::slice::from_ref(&of_a)).await;
+    b.wait_up(of_b.id).await;
+    let status = a.wait_code(of_a.id, TunnelState::Up, Code::Narrowed).await;
+    let missing: Vec<_> = status.missing.iter().map(|(_, peer)| *peer).collect();
+    assert_eq!(missing, nets(100..112).collect::<Vec<_>>(), "those that the peer has not");
+    // One that has too many is told so, and nobody else's tunnel notices.
+    let mut many = tunnel("a", V1);
+    many.local_subnets = vec!["10.3.0.0/24".parse().unwrap(), "10.4.0.0/24".parse().unwrap()];
+    many.peer_subnets = (0..=255).map(|third| format!("10.9.{third}.0/24").parse().unwrap()).collect();
+    let since = a.status(of_a.id).since;
+    a.apply(&[of_a.clone(), many.clone()]).await;
+    let status = a.wait_code(many.id, TunnelState::Error, Code::Unsupported).await;
+    let why = status.reason.map(|reason| reason.message).unwrap_or_default();
+    assert!(why.contains("512") && why.contains("256 pairs may be joined"), "{why}");
+    assert_eq!(a.status(of_a.id).since, since);
+}
+
 #[tokio::test]
 async fn a_dead_peer_is_noticed_in_the_time_that_the_plan_says_and_comes_back_by_itself() {
     for version in [V1, V2] {

@@ -21,6 +21,7 @@ pub(in crate::tunnel) fn ike(number: u32, is_initiator: bool, age: i64, spi: &st
         carries_others: false,
         peer: None,
         tasks: Vec::new(),
+        negotiates: 0,
         shown: Some(IkeSa {
             version: 2,
             is_initiator,
