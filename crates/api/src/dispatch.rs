@@ -1,6 +1,7 @@
 //! From a request to its handler and back, with what holds for all of them: who calls, request
 //! ids, metrics, logs.
 
+use crate::addresses::{Addresses, Place};
 use crate::answer::{Answer, JSON};
 use crate::error::{self, no_such_url, wrong_verb};
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// Whether there are to be agents: without a living one the server is not ready.
     pub needs_agent: bool,
+    /// Requests of one client at a time, where a proxy says who that is.
+    pub requests_per_client: usize,
     /// Requests of one project that are at work at a time; more of them wait.
     pub requests_per_project: usize,
     /// The most objects of a page. With a bound every list has pages.
@@ -54,6 +57,7 @@ pub struct Api {
     metrics: Metrics,
     ready: Ready,
     shares: Shares,
+    clients: Addresses,
     routes: Mutex<HashMap<String, Arc<str>>>,
 }
 
@@ -86,7 +90,18 @@ impl Api {
     ) -> Self {
         let (metrics, ready) = (Metrics::new(&control), Ready::default());
         let shares = Shares::new(options.requests_per_project);
-        Self { control, identity, keystone, options, metrics, ready, shares, routes: Mutex::default() }
+        let clients = Addresses::new(options.requests_per_client);
+        Self {
+            control,
+            identity,
+            keystone,
+            options,
+            metrics,
+            ready,
+            shares,
+            clients,
+            routes: Mutex::default(),
+        }
     }
 
     /// Answers one request. Never fails: what goes wrong is in the answer.
@@ -118,7 +133,20 @@ impl Api {
         error::answer(&Failure::Store(karez_store::Error::Bug("a handler panicked".into()))).into_response()
     }
 
+    /// The answer to a request that takes longer than it may.
+    pub(crate) fn late(patience: Duration) -> Response<Body> {
+        let message = format!(
+            "The request was not done within {} s. A change may be done all the same: look before you try again.",
+            patience.as_secs()
+        );
+        error::answer(&Failure::fault(Reason::ServiceUnavailable, message)).into_response()
+    }
+
     async fn route(&self, parts: Parts, body: Body, id: &str) -> (String, Response<Body>) {
+        let _place = match self.place(&parts) {
+            Ok(place) => place,
+            Err(failure) => return ("none".into(), error::answer(&failure).into_response()),
+        };
         let path = parts.uri.path();
         let is_get = parts.method == Method::GET;
         if let Some(keystone) = self.keystone.as_ref().filter(|_| is_keystone(path)) {
@@ -141,12 +169,23 @@ impl Api {
 
     /// The embedded Keystone. Its requests have the same bounds as the others.
     async fn keystone(&self, keystone: &axum::Router, parts: Parts, body: Body) -> Response<Body> {
-        let body = match request::read_body(body, self.options.body_timeout).await {
+        let body = match request::read_body(body, karez_identity::MAX_BODY, self.options.body_timeout).await {
             Ok(body) => Body::from(body),
             Err(failure) => return error::answer(&failure).into_response(),
         };
         let Ok(response) = keystone.clone().oneshot(http::Request::from_parts(parts, body)).await;
         response
+    }
+
+    /// Behind a proxy all connections are its own, so that a client's requests are counted instead.
+    fn place(&self, parts: &Parts) -> error::Result<Option<Place>> {
+        let Some(client) = request::forwarded_for(parts).filter(|_| self.options.behind_proxy) else {
+            return Ok(None);
+        };
+        self.clients.enter(client).map(Some).ok_or_else(|| {
+            let message = "Too many requests of this client are at work; try again in a moment";
+            Failure::fault(Reason::ServiceUnavailable, message)
+        })
     }
 
     async fn neutron(&self, parts: &Parts, body: Body, id: &str) -> (String, Response<Body>) {

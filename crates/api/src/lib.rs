@@ -1,6 +1,7 @@
 //! Neutron's dialect over HTTP: URLs, envelopes, filters, paging, error bodies, and the document
 //! that describes them. Knows no SQL and no agent.
 
+mod addresses;
 mod answer;
 mod connection_status;
 mod core_actions;

@@ -9,8 +9,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use karez_control::Failure;
 use karez_model::resource::Family;
-use karez_model::{Fault, Reason, Resource};
+use karez_model::{Fault, Reason, Resource, json};
 use serde_json::{Map, Value as Json};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep, timeout};
@@ -45,7 +46,7 @@ impl Request {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             query,
-            body: read_body(body, options.body_timeout).await?,
+            body: read_body(body, MAX_BODY, options.body_timeout).await?,
             base: base_url(parts, options),
         })
     }
@@ -64,6 +65,7 @@ impl Request {
     pub(crate) fn object(&self, family: Family) -> Result<Map<String, Json>> {
         let reason =
             if family == Family::Core { Reason::HTTPBadRequest } else { Reason::MalformedRequestBody };
+        json::check(&self.body).map_err(|why| Failure::fault(reason, why))?;
         match serde_json::from_slice(&self.body) {
             Ok(Json::Object(map)) => Ok(map),
             Ok(_) => Err(Fault::bad_request("The body must be a JSON object").into()),
@@ -140,20 +142,21 @@ fn missing_envelope(resource: &Resource) -> Failure {
     Fault::bad_request(format!("The body must be {{\"{}\": {{...}}}}", resource.member)).into()
 }
 
-pub(crate) async fn read_body(mut body: Body, patience: Duration) -> Result<bytes::Bytes> {
+/// Reads a body of at most `most` bytes.
+pub(crate) async fn read_body(mut body: Body, most: usize, patience: Duration) -> Result<bytes::Bytes> {
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
     let too_large =
-        || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {MAX_BODY} bytes"));
+        || Failure::fault(Reason::RequestEntityTooLarge, format!("The body is larger than {most} bytes"));
     let mut end = pin!(sleep(patience));
     // What the client announces need not be kept.
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    if body.size_hint().lower() > most as u64 {
         hear_out(body, end.as_mut()).await;
         return Err(too_large());
     }
     let collected = tokio::select! {
-        collected = Limited::new(&mut body, MAX_BODY).collect() => collected,
+        collected = Limited::new(&mut body, most).collect() => collected,
         () = end.as_mut() => {
             let why = format!("The body took more than {} s", patience.as_secs());
             return Err(Failure::fault(Reason::RequestTimeout, why));
@@ -207,6 +210,12 @@ pub(crate) fn base_url(parts: &Parts, options: &Options) -> String {
     let is_plain =
         |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte));
     format!("{scheme}://{}", host.filter(is_plain).unwrap_or("localhost"))
+}
+
+/// The client that the proxy next to us names. Those before it may be made up.
+pub(crate) fn forwarded_for(parts: &Parts) -> Option<IpAddr> {
+    let last = parts.headers.get_all("x-forwarded-for").iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
 fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -1,5 +1,6 @@
 //! Connections: listening, TLS, bounds on slow and greedy clients, a clean end.
 
+use crate::addresses::Addresses;
 use crate::patience::Patient;
 use crate::{Api, Tls};
 use axum::body::Body;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// Bounds on what clients may take.
@@ -24,6 +26,10 @@ use tokio_rustls::TlsAcceptor;
 pub struct Limits {
     /// Connections at a time; more of them wait to be accepted.
     pub connections: usize,
+    /// Connections of one client address; more of them are closed at once. None where all come from a proxy.
+    pub connections_per_address: Option<usize>,
+    /// How long a request may be at work.
+    pub request_timeout: Duration,
     /// How long the head of a request may take to arrive, and how long a client may take nothing
     /// of its answer. A connection that is idle for so long is closed.
     pub head_timeout: Duration,
@@ -37,6 +43,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            connections_per_address: Some(1024),
+            request_timeout: Duration::from_secs(60),
             head_timeout: Duration::from_secs(30),
             head_size: 64 << 10,
             drain: Duration::from_secs(20),
@@ -65,6 +73,7 @@ impl Server {
     /// connections had to be cut.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> usize {
         let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let addresses = Addresses::new(self.limits.connections_per_address.unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
         let mut stop = pin!(stop);
         loop {
@@ -81,6 +90,10 @@ impl Server {
                     continue;
                 }
             };
+            let Some(place) = addresses.enter(peer.ip()) else {
+                tracing::debug!(%peer, "an address has too many connections");
+                continue;
+            };
             let connection = Connection {
                 api: Arc::clone(&self.api),
                 tls: self.tls.clone(),
@@ -90,7 +103,7 @@ impl Server {
             };
             tokio::spawn(async move {
                 connection.serve(stream).await;
-                drop(permit);
+                drop((place, permit));
             });
         }
         drop(self.listener);
@@ -135,11 +148,12 @@ impl Connection {
     async fn speak(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let api = self.api;
         let peer = ConnectInfo(self.peer);
+        let patience = self.limits.request_timeout;
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let api = Arc::clone(&api);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            async move { Ok::<_, Infallible>(answer(api, request).await) }
+            async move { Ok::<_, Infallible>(answer(api, request, patience).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -157,16 +171,19 @@ impl Connection {
 }
 
 /// A change that has begun is seen through, and leaves its line in the log, even when the client
-/// breaks off.
-async fn answer(api: Arc<Api>, request: http::Request<Body>) -> http::Response<Body> {
+/// breaks off or has to be told that it takes too long.
+async fn answer(api: Arc<Api>, request: http::Request<Body>, patience: Duration) -> http::Response<Body> {
     if request.method() == http::Method::GET {
-        return api.answer(request).await;
+        return timeout(patience, api.answer(request)).await.unwrap_or_else(|_| Api::late(patience));
     }
-    let handled = tokio::spawn(async move { api.answer(request).await }).await;
-    handled.unwrap_or_else(|error| {
-        tracing::error!(%error, "a handler panicked");
-        Api::failed()
-    })
+    match timeout(patience, tokio::spawn(async move { api.answer(request).await })).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a handler panicked");
+            Api::failed()
+        }
+        Err(_) => Api::late(patience),
+    }
 }
 
 /// A client that breaks off is not worth more than a line for those who look closely.

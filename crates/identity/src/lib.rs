@@ -55,6 +55,9 @@ pub trait Identity: Send + Sync {
     }
 }
 
+/// The octets of the largest body that the embedded Keystone takes: anybody may send one.
+pub const MAX_BODY: usize = 32 << 10;
+
 /// Why there is no caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {

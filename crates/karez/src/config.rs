@@ -88,6 +88,10 @@ pub(crate) struct Api {
     pub behind_proxy: bool,
     /// Connections at a time.
     pub connections: usize,
+    /// Connections of one client address; behind a proxy, requests of one client.
+    pub connections_per_address: usize,
+    /// How long a request may be at work.
+    pub request_timeout_seconds: u64,
     /// Requests of one project that are at work at a time.
     pub requests_per_project: usize,
     /// The most objects of a page; -1 is no bound.
@@ -107,6 +111,8 @@ impl Default for Api {
             public_url: None,
             behind_proxy: false,
             connections: 4096,
+            connections_per_address: 1024,
+            request_timeout_seconds: 60,
             requests_per_project: 32,
             pagination_max_limit: -1,
             head_timeout_seconds: 30,
@@ -297,8 +303,14 @@ impl Config {
         if self.api.connections == 0 {
             bail!("api.connections is 0; at least one is needed");
         }
-        if self.api.requests_per_project == 0 {
-            bail!("api.requests_per_project is 0; at least one is needed");
+        for (key, value) in [
+            ("requests_per_project", self.api.requests_per_project as u64),
+            ("connections_per_address", self.api.connections_per_address as u64),
+            ("request_timeout_seconds", self.api.request_timeout_seconds),
+        ] {
+            if value == 0 {
+                bail!("api.{key} is 0; it must be 1 or more");
+            }
         }
         self.api.page()?;
         if self.api.head_timeout_seconds == 0 || self.api.body_timeout_seconds == 0 {
@@ -385,6 +397,8 @@ impl Config {
                 "public_url": self.api.public_url,
                 "behind_proxy": self.api.behind_proxy,
                 "connections": self.api.connections,
+                "connections_per_address": self.api.connections_per_address,
+                "request_timeout_seconds": self.api.request_timeout_seconds,
                 "requests_per_project": self.api.requests_per_project,
                 "pagination_max_limit": self.api.pagination_max_limit,
                 "head_timeout_seconds": self.api.head_timeout_seconds,

@@ -71,6 +71,7 @@ pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option
         is_tls: tls.is_some(),
         body_timeout: Duration::from_secs(config.api.body_timeout_seconds),
         needs_agent: config.agent.is_some() || config.agents.is_some(),
+        requests_per_client: config.api.connections_per_address,
         requests_per_project: config.api.requests_per_project,
         pagination_max_limit: config.api.page()?,
     };
@@ -79,6 +80,8 @@ pub(crate) async fn run(config: Config, file: Option<PathBuf>, directory: Option
     let api = Api::new(control, caller.identity, routes, options);
     let limits = Limits {
         connections: config.api.connections,
+        connections_per_address: (!config.api.behind_proxy).then_some(config.api.connections_per_address),
+        request_timeout: Duration::from_secs(config.api.request_timeout_seconds),
         head_timeout: Duration::from_secs(config.api.head_timeout_seconds),
         ..Limits::default()
     };

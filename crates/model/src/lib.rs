@@ -8,6 +8,7 @@ pub mod address;
 pub mod attribute;
 pub mod caller;
 pub mod fault;
+pub mod json;
 pub mod object;
 pub mod parse;
 pub mod policy;

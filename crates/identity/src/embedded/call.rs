@@ -4,6 +4,7 @@
 use super::Embedded;
 use super::error::Error;
 use super::fields::Body;
+use crate::MAX_BODY;
 use crate::token::TokenHash;
 use crate::{X_AUTH_TOKEN, X_SUBJECT_TOKEN, token_in};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, RawPathParams, Request};
@@ -11,9 +12,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-
-/// The longest body.
-const LARGEST: usize = 1 << 20;
 
 /// A request.
 pub(super) struct Call {
@@ -79,7 +77,7 @@ impl FromRequest<Arc<Embedded>> for Call {
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| Error::BadRequest("The query of the URL is malformed.".to_owned()))?;
         refuse_nul(&ids, &query)?;
-        let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| Error::TooLarge)?;
+        let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| Error::TooLarge)?;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
         let forwarded = forwarded_for(&parts.headers).filter(|_| embedded.options.behind_proxy);

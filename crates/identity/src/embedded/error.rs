@@ -28,7 +28,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// 413.
-    #[error("The body is larger than 1 MiB.")]
+    #[error("The body is larger than 32 KiB.")]
     TooLarge,
     /// 429: too many failed logins, or too many at once.
     #[error("Too many attempts to authenticate; try again in {retry_after} s.")]

@@ -3,8 +3,8 @@
 
 use super::error::Error;
 use bytes::Bytes;
-use karez_model::Secret;
 use karez_model::parse::clip;
+use karez_model::{Secret, json};
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use zeroize::Zeroize;
@@ -18,10 +18,13 @@ pub(super) struct Body(Json);
 impl Body {
     /// Parses a body, whatever its content type says.
     pub(super) fn parse(bytes: Bytes) -> Result<Self, Error> {
-        let parsed = serde_json::from_slice(&bytes).map(Self);
+        let shape = json::check(&bytes);
+        let parsed = shape.is_ok().then(|| serde_json::from_slice(&bytes).map(Self));
         if let Ok(mut bytes) = bytes.try_into_mut() {
             bytes.as_mut().zeroize();
         }
+        let parsed =
+            parsed.ok_or_else(|| Error::BadRequest(format!("{}.", shape.err().unwrap_or_default())))?;
         let body = parsed.map_err(|error| {
             Error::BadRequest(format!(
                 "The body is not JSON: line {} column {}.",

@@ -104,11 +104,11 @@ impl Embedded {
         secret: Secret,
         hash: Option<String>,
     ) -> Result<(), Error> {
-        let attempt = self.throttle.admit(user, source, self.options.clock.now())?;
+        let attempt = self.throttle.admit(user, source, || self.options.clock.now()).await?;
         if !self.hasher.verify(secret, hash).await? {
             return Err(Error::Unauthorized);
         }
-        self.throttle.succeeded(attempt);
+        attempt.succeeded();
         Ok(())
     }
 

@@ -51,3 +51,33 @@ async fn a_name_is_taken_once_however_many_want_it() {
     expected[0] = 201;
     assert_eq!(statuses, expected);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn right_passwords_that_come_together_are_all_taken_and_wrong_ones_are_not() {
+    let bed = Arc::new(Bed::new().await);
+    bed.user("alice").await;
+    let together = |count: usize, password: String| {
+        let tasks = (0..count).map(|_| {
+            let (bed, password) = (Arc::clone(&bed), password.clone());
+            let login = async move {
+                bed.post("/auth/tokens", "", login_by_name("alice", &password, Json::Null))
+                    .await
+                    .status
+                    .as_u16()
+            };
+            tokio::spawn(login)
+        });
+        let tasks: Vec<_> = tasks.collect();
+        async move {
+            let mut statuses = Vec::new();
+            for task in tasks {
+                statuses.push(task.await.unwrap());
+            }
+            statuses
+        }
+    };
+    assert_eq!(together(16, password_of("alice")).await, [201; 16]);
+    let statuses = together(24, "wrong".to_owned()).await;
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(401), count(429)), (10, 14), "{statuses:?}");
+}

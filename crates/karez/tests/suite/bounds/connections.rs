@@ -15,7 +15,11 @@ use tokio::net::TcpSocket;
 fn five_thousand_idle_connections_are_in_nobodys_way() -> anyhow::Result<()> {
     const IDLE: usize = 5000;
     allow_descriptors(IDLE + 200)?;
-    let server = Launch::new(Sqlite).api("connections = 5500").api("head_timeout_seconds = 300").start()?;
+    let server = Launch::new(Sqlite)
+        .api("connections = 5500")
+        .api("connections_per_address = 5500")
+        .api("head_timeout_seconds = 300")
+        .start()?;
     let before = peak_memory(&server)?;
     let began = Instant::now();
     let idle: Vec<_> = (0..IDLE).map(|_| raw::connect(server.base())).collect::<anyhow::Result<_>>()?;
@@ -47,6 +51,47 @@ fn connections_beyond_the_limit_wait_until_idle_ones_are_cut() -> anyhow::Result
     let held = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))?.count();
     ensure!(held < 40, "{held} descriptors");
     Ok(())
+}
+
+#[test]
+fn one_address_does_not_hold_all_connections() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).api("connections = 20").api("connections_per_address = 5").start()?;
+    let idle: Vec<_> = (0..5).map(|_| raw::connect(server.base())).collect::<anyhow::Result<_>>()?;
+    // One more is closed without a word.
+    let answer = raw::exchange(server.base(), b"GET /healthcheck HTTP/1.1\r\nHost: karez\r\n\r\n")?;
+    ensure!(answer.is_empty(), "{answer}");
+    ensure!(raw::from("127.0.0.3", server.base(), b"GET /healthcheck HTTP/1.0\r\n\r\n")?.contains("200 OK"));
+    drop(idle);
+    wait::until("room", Duration::from_secs(10), || {
+        let answer = raw::exchange(server.base(), b"GET /healthcheck HTTP/1.0\r\n\r\n")?;
+        Ok(answer.contains("200 OK").then_some(()))
+    })
+}
+
+#[test]
+fn behind_a_proxy_the_requests_of_a_client_are_counted() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).api("behind_proxy = true").api("connections_per_address = 2").start()?;
+    // Two that are at work, as their bodies do not come.
+    let open = |client: &str| -> anyhow::Result<TcpStream> {
+        let mut stream = raw::connect(server.base())?;
+        let head = raw::head("POST", "/v2.0/vpn/ikepolicies", 100);
+        stream.write_all(
+            head.replace("\r\n\r\n", &format!("\r\nX-Forwarded-For: {client}\r\n\r\n")).as_bytes(),
+        )?;
+        Ok(stream)
+    };
+    let open = [open("198.51.100.1")?, open("10.0.0.1, 198.51.100.1")?];
+    let ask = |client: &str| {
+        let health = server.client().get(format!("{}/healthcheck", server.base()));
+        Ok::<_, anyhow::Error>(health.header("X-Forwarded-For", client).send()?)
+    };
+    wait::until("a refusal", Duration::from_secs(10), || {
+        let response = ask("198.51.100.1")?;
+        Ok((response.status() == 503 && response.headers().contains_key("retry-after")).then_some(()))
+    })?;
+    ensure!(ask("198.51.100.2")?.status() == 200);
+    drop(open);
+    wait::until("room", Duration::from_secs(10), || Ok((ask("198.51.100.1")?.status() == 200).then_some(())))
 }
 
 #[test]

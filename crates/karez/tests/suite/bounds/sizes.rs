@@ -39,6 +39,25 @@ fn a_body_of_one_mebibyte_is_read_and_a_larger_one_refused() -> anyhow::Result<(
 }
 
 #[test]
+fn bodies_have_a_bounded_depth_and_number_of_values() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).start()?;
+    let send = |body: String| -> anyhow::Result<(u16, Json)> {
+        let response =
+            Caller::member("p").request(&server, Method::POST, "/v2.0/vpn/ikepolicies").body(body).send()?;
+        Ok((response.status().as_u16(), response.json()?))
+    };
+    for (body, why) in [
+        (format!(r#"{{"ikepolicy": {}{}}}"#, "[".repeat(40), "]".repeat(40)), "32 arrays"),
+        (format!(r#"{{"ikepolicy": {{"name": [{}0]}}}}"#, "0,".repeat(60_000)), "50000 values"),
+    ] {
+        let (status, answer) = send(body)?;
+        let message = answer["NeutronError"]["message"].as_str().unwrap_or_default();
+        ensure!(status == 400 && message.contains(why), "{status} {answer}");
+    }
+    well(&server)
+}
+
+#[test]
 fn a_body_that_is_announced_too_large_is_refused_before_it_comes() -> anyhow::Result<()> {
     let server = Launch::new(Sqlite).start()?;
     let mut stream = raw::connect(server.base())?;

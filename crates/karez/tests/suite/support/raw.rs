@@ -26,6 +26,22 @@ pub fn exchange(base: &str, request: &[u8]) -> anyhow::Result<String> {
     answer(&mut stream)
 }
 
+/// The same from another address of this machine.
+pub fn from(own: &str, base: &str, request: &[u8]) -> anyhow::Result<String> {
+    let (_, address) = base.split_once("://").context("no URL")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(format!("{own}:0").parse()?)?;
+        Ok::<_, anyhow::Error>(socket.connect(address.parse()?).await?.into_std()?)
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = stream;
+    let _ = stream.write_all(request);
+    answer(&mut stream)
+}
+
 /// What comes until the server closes the connection. An error when it never does.
 pub fn answer(stream: &mut TcpStream) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
