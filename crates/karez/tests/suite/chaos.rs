@@ -10,6 +10,7 @@ mod enrolment;
 mod parts;
 mod restarts;
 mod routers;
+mod scarcity;
 mod shutdown;
 mod silence;
 mod stage;

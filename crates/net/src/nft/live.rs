@@ -1,8 +1,9 @@
 //! Tables in the kernel: changed by `nft`, run inside the namespace, and asked about without it.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Write};
+use std::process::{Command, Stdio};
 
-use nftables::helper::{DEFAULT_ARGS, DEFAULT_NFT, NftablesError, apply_ruleset_raw};
 use serde_json::json;
 
 use super::encode::Transaction;
@@ -121,8 +122,7 @@ pub async fn remove(namespace: &Namespace, table: &str) -> Result<bool, Error> {
     // Added first, so that it is no error when somebody else was quicker.
     let object = json!({ "table": { "family": "inet", "name": table } });
     let transaction = json!({ "nftables": [{ "add": object }, { "delete": object }] }).to_string();
-    let removed = namespace.run_async(move || apply_ruleset_raw(&transaction, DEFAULT_NFT, DEFAULT_ARGS));
-    removed.await?.map_err(|error| failed(namespace, &format!("remove table {table}"), error))?;
+    nft(namespace, &format!("remove table {table}"), transaction).await?;
     Ok(true)
 }
 
@@ -141,26 +141,37 @@ pub async fn counters(namespace: &Namespace, table: &str) -> Result<BTreeMap<Str
 
 async fn run(namespace: &Namespace, operation: &str, transaction: &Transaction) -> Result<(), Error> {
     let json = transaction.json().map_err(|error| refused(namespace, operation, &error.to_string()))?;
-    let done = namespace.run_async(move || apply_ruleset_raw(&json, DEFAULT_NFT, DEFAULT_ARGS));
-    done.await?.map(drop).map_err(|error| failed(namespace, operation, error))
+    nft(namespace, operation, json).await
 }
 
-fn failed(namespace: &Namespace, operation: &str, error: NftablesError) -> Error {
-    match error {
-        NftablesError::NftExecution { inner, .. } if inner.kind() == std::io::ErrorKind::NotFound => {
-            Error::NoNft
+async fn nft(namespace: &Namespace, operation: &str, json: String) -> Result<(), Error> {
+    let said = match namespace.run_async(move || apply(&json)).await? {
+        Ok(said) => said,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NoNft),
+        Err(error) => return Err(Error::system(namespace, format!("run nft to {operation}"), error)),
+    };
+    match said {
+        None => Ok(()),
+        Some(said) if said.contains("Operation not permitted") => {
+            Err(Error::Denied { namespace: namespace.to_string(), operation: operation.to_owned() })
         }
-        NftablesError::NftExecution { inner, .. } => {
-            Error::system(namespace, format!("run nft to {operation}"), inner)
-        }
-        NftablesError::NftFailed { stderr, .. } if stderr.contains("Operation not permitted") => {
-            Error::Denied { namespace: namespace.to_string(), operation: operation.to_owned() }
-        }
-        NftablesError::NftFailed { stderr, .. } => refused(namespace, operation, &stderr),
-        other @ (NftablesError::NftOutputEncoding { .. } | NftablesError::NftInvalidJson(_)) => {
-            refused(namespace, operation, &other.to_string())
-        }
+        Some(said) => Err(refused(namespace, operation, &said)),
     }
+}
+
+/// Has the program do a transaction. Returns what it says when it refuses, which it says on standard error.
+fn apply(json: &str) -> io::Result<Option<String>> {
+    let mut nft = Command::new("nft");
+    nft.args(["-j", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = nft.spawn()?;
+    // It reads all before it says anything. One that ends early says why.
+    let given = process.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(json.as_bytes()));
+    let output = process.wait_with_output()?;
+    if output.status.success() {
+        return given.map(|()| None);
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(Some(if said.trim().is_empty() { format!("nft ended with {}", output.status) } else { said }))
 }
 
 /// `nft` repeats what it was given; what went wrong is in the beginning.
