@@ -4,9 +4,8 @@
 //! its epoch is the node's. A stream that has been replaced can no longer write.
 
 use crate::{Control, Failure, enrolment, plan};
-use karez_engine::RouterId;
-use karez_fabric::{Desired, Held, Hello};
-use karez_model::parse::clip;
+use karez_engine::{RouterId, tidy};
+use karez_fabric::{Desired, Held, Hello, HostName, NoHostName};
 use karez_store::{Datum, Error, Tx};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +14,9 @@ use uuid::Uuid;
 
 /// How often a desired state is read until nothing has changed meanwhile.
 const LOOKS: usize = 4;
+
+/// The routers that are found on one node at most.
+const FOUND: usize = 20_000;
 
 /// What a session writes by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,14 @@ pub enum Fenced {
     /// The node has a certificate, and was removed since.
     #[error("this node was removed; enrol it anew, with a new token")]
     Removed,
+    /// No node can have this name.
+    #[error("'{name}' is no name of a node: {why}")]
+    Nameless {
+        /// As it was given.
+        name: String,
+        /// What a name is.
+        why: NoHostName,
+    },
     /// The store did not do it.
     #[error("{0}")]
     Failure(#[from] Failure),
@@ -66,7 +76,12 @@ impl Control {
         is_certified: bool,
         term: Duration,
     ) -> Result<Lease, Fenced> {
-        let hello = hello.clone();
+        // What others name a node by is never cut: two that agree in their beginnings are two.
+        hello.host.parse::<HostName>().map_err(|why| Fenced::Nameless { name: hello.host.clone(), why })?;
+        let mut hello = hello.clone();
+        for text in [&mut hello.version, &mut hello.engine].into_iter().chain(&mut hello.zone) {
+            tidy::clean(text, tidy::NAME);
+        }
         let written = move |tx: &mut Tx<'_>| {
             if is_certified && !enrolment::is_enrolled(tx, &hello.host)? {
                 return Err(Fenced::Removed);
@@ -93,7 +108,7 @@ impl Control {
             );
             let params = [
                 Datum::from(Uuid::new_v4().to_string()),
-                Datum::from(clip(&hello.host)),
+                Datum::from(hello.host.as_str()),
                 Datum::from(hello.zone.clone()),
                 Datum::from(configurations.to_string()),
                 Datum::from(micros(term)),
@@ -117,7 +132,7 @@ impl Control {
     /// # Errors
     /// Only the store's.
     pub async fn is_attended(&self, host: &str) -> Result<bool, Failure> {
-        let host = clip(host).to_owned();
+        let host = host.to_owned();
         self.store
             .read(move |tx| {
                 let sql = format!("SELECT id FROM nodes WHERE host = $1 AND lease_until > {}", tx.clock());
@@ -247,7 +262,11 @@ impl Control {
     }
 }
 
-fn revision_of(tx: &mut Tx<'_>, lease: &Lease) -> Result<i64, Fenced> {
+/// The revision of what the node should run, for its session.
+///
+/// # Errors
+/// [`Fenced::Replaced`], or the store's.
+pub(crate) fn revision_of(tx: &mut Tx<'_>, lease: &Lease) -> Result<i64, Fenced> {
     let sql = "SELECT desired_rev FROM nodes WHERE id = $1 AND epoch = $2";
     let params = [Datum::from(lease.node.as_str()), Datum::from(lease.epoch)];
     match tx.query_opt(sql, &params)? {
@@ -292,11 +311,39 @@ pub(crate) fn check(tx: &mut Tx<'_>, lease: &Lease) -> Result<(), Fenced> {
     if tx.query_for_update(sql, &params)?.is_empty() { Err(Fenced::Replaced) } else { Ok(()) }
 }
 
+/// Keeps which routers are found on a node, by what differs from before.
 fn set_found(tx: &mut Tx<'_>, node: &str, routers: &[RouterId]) -> Result<(), karez_store::Error> {
-    tx.execute("DELETE FROM found_routers WHERE node_id = $1", &[Datum::from(node)])?;
-    for router in routers {
-        let sql = "INSERT INTO found_routers (node_id, router_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        tx.execute(sql, &[Datum::from(node), Datum::from(router.to_string())])?;
+    const IN_ONE: usize = 256;
+    if routers.len() > FOUND {
+        tracing::warn!(
+            node,
+            routers = routers.len(),
+            most = FOUND,
+            "too many routers on one node; some are passed over"
+        );
+    }
+    let found: BTreeSet<String> = routers.iter().take(FOUND).map(ToString::to_string).collect();
+    let rows = tx.query("SELECT router_id FROM found_routers WHERE node_id = $1", &[Datum::from(node)])?;
+    let before = rows.iter().map(|row| row.text(0).map(str::to_owned)).collect::<Result<BTreeSet<_>, _>>()?;
+    let (gone, new): (Vec<&String>, Vec<&String>) =
+        (before.difference(&found).collect(), found.difference(&before).collect());
+    let listed = |ids: &[&String], entry: fn(usize) -> String| {
+        (2..ids.len() + 2).map(entry).collect::<Vec<_>>().join(", ")
+    };
+    let params = |ids: &[&String]| {
+        let ids = ids.iter().map(|id| Datum::from(id.as_str()));
+        std::iter::once(Datum::from(node)).chain(ids).collect::<Vec<_>>()
+    };
+    for ids in gone.chunks(IN_ONE) {
+        let ids_listed = listed(ids, |at| format!("${at}"));
+        let sql = format!("DELETE FROM found_routers WHERE node_id = $1 AND router_id IN ({ids_listed})");
+        tx.execute(&sql, &params(ids))?;
+    }
+    for ids in new.chunks(IN_ONE) {
+        let rows = listed(ids, |at| format!("($1, ${at})"));
+        let sql =
+            format!("INSERT INTO found_routers (node_id, router_id) VALUES {rows} ON CONFLICT DO NOTHING");
+        tx.execute(&sql, &params(ids))?;
     }
     Ok(())
 }

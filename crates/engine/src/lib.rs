@@ -12,6 +12,7 @@ mod plan;
 mod reason;
 mod record;
 mod status;
+pub mod tidy;
 
 pub use algorithm::{Encryption, Group, Integrity, Unknown};
 pub use bounds::{Bounds, NEVER, PAIRS, PAIRS_APART, SUBNETS};

@@ -5,26 +5,71 @@ use crate::node::{self, Fenced, Lease};
 use crate::{Control, Failure};
 use karez_engine::{Code, ConnectionId, Event, Reason, RouterId, RouterReport, TunnelReport};
 use karez_model::Kind;
-use karez_store::{Datum, Error, Query, Tx};
+use karez_store::{Datum, Error, Query, Row, Tx};
 use std::collections::BTreeSet;
 
 /// How many events of a connection are kept.
-const EVENTS: i64 = 100;
+const EVENTS: i64 = karez_engine::tidy::EVENTS as i64;
+
+/// How many reports are taken over in one transaction: others write in between.
+const AT_ONCE: usize = 64;
 
 impl Control {
     /// Takes over the statuses of tunnels. Each comes with the generation of the plan that it is
     /// about. What is about a router that the node does not have in that generation, or about a
-    /// connection that is gone, is passed over.
+    /// connection that is gone, is passed over before anybody is kept from writing. All within bounds ([`karez_engine::tidy`]).
     ///
     /// # Errors
     /// [`Fenced::Replaced`], or the store's.
     pub async fn report_tunnels(
         &self,
         lease: &Lease,
-        mut reports: Vec<(i64, TunnelReport)>,
+        reports: Vec<(i64, TunnelReport)>,
     ) -> Result<(), Fenced> {
-        // In one order, so that two sessions do not wait for each other.
+        let reports = self.concerning(lease, reports).await?;
+        for reports in reports.chunks(AT_ONCE) {
+            self.take_over_or_pass(lease, reports.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Those about connections that the node has, in one order, so that two sessions do not wait for each other.
+    async fn concerning(
+        &self,
+        lease: &Lease,
+        reports: Vec<(i64, TunnelReport)>,
+    ) -> Result<Vec<(i64, TunnelReport)>, Fenced> {
+        let of = lease.clone();
+        let placed = self.store.read(move |tx| {
+            node::revision_of(tx, &of)?;
+            let sql = "SELECT c.id, p.router_id, p.generation FROM placements p
+                JOIN vpnservices v ON v.router_id = p.router_id
+                JOIN ipsec_site_connections c ON c.vpnservice_id = v.id WHERE p.node_id = $1";
+            let rows = tx.query(sql, &[Datum::from(of.node.as_str())])?;
+            let key = |row: &Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.int(2)?));
+            let placed = rows.iter().map(key).collect::<Result<BTreeSet<_>, Error>>()?;
+            Ok::<_, Fenced>((tx.now(), placed))
+        });
+        let (now, placed) = placed.await?;
+        let all = reports.len();
+        let is_placed = |(generation, report): &(i64, TunnelReport)| {
+            placed.contains(&(report.status.id.to_string(), report.router.to_string(), *generation))
+        };
+        let mut reports: Vec<(i64, TunnelReport)> = reports.into_iter().filter(is_placed).collect();
+        if reports.len() < all {
+            let (node, passed) = (&lease.node, all - reports.len());
+            tracing::debug!(node, passed, "reports about what the node does not have");
+        }
+        reports.iter_mut().for_each(|(_, report)| *report = report.clone().tidy(now));
         reports.sort_by_key(|(_, report)| report.status.id);
+        Ok(reports)
+    }
+
+    async fn take_over_or_pass(
+        &self,
+        lease: &Lease,
+        reports: Vec<(i64, TunnelReport)>,
+    ) -> Result<(), Fenced> {
         let all = self.take_over(lease, reports.clone()).await;
         let Err(Fenced::Failure(Failure::Store(Error::Bug(_)))) = all else { return all };
         // One of them cannot be taken over. The others must not be held up, for ever, by it.
@@ -61,13 +106,34 @@ impl Control {
     ///
     /// # Errors
     /// [`Fenced::Replaced`], or the store's.
-    pub async fn report_routers(&self, lease: &Lease, mut reports: Vec<RouterReport>) -> Result<(), Fenced> {
-        let lease = lease.clone();
+    pub async fn report_routers(&self, lease: &Lease, reports: Vec<RouterReport>) -> Result<(), Fenced> {
+        let of = lease.clone();
+        let placed = self.store.read(move |tx| {
+            node::revision_of(tx, &of)?;
+            let sql = "SELECT router_id, generation FROM placements WHERE node_id = $1";
+            let rows = tx.query(sql, &[Datum::from(of.node.as_str())])?;
+            let key = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+            Ok::<_, Fenced>(rows.iter().map(key).collect::<Result<BTreeSet<_>, Error>>()?)
+        });
+        let placed = placed.await?;
+        let is_placed =
+            |report: &RouterReport| placed.contains(&(report.router.to_string(), report.generation));
+        let mut reports: Vec<RouterReport> =
+            reports.into_iter().filter(is_placed).map(RouterReport::tidy).collect();
         reports.sort_by_key(|report| report.router);
+        for reports in reports.chunks(AT_ONCE) {
+            self.take_over_routers(lease, reports.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_over_routers(&self, lease: &Lease, reports: Vec<RouterReport>) -> Result<(), Fenced> {
+        let lease = lease.clone();
         self.store
             .write(move |tx| {
                 for report in &reports {
                     let router = report.router.to_string();
+                    // It may have gone elsewhere since.
                     if is_placed(tx, &lease, &router, report.generation)? {
                         settle_router(tx, &router, report.trouble.as_ref())?;
                     }

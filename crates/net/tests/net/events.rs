@@ -61,3 +61,21 @@ async fn another_namespaces_changes_are_not_heard() -> Result<()> {
     assert_eq!((first.links, first.routes), (false, true));
     Ok(())
 }
+
+/// While nobody reads, the socket runs over, and what happened meanwhile is lost: so anything may have.
+#[tokio::test]
+async fn what_was_lost_in_an_overrun_counts_as_changed() -> Result<()> {
+    let scratch = Scratch::new("overrun").await?;
+    scratch.netlink.ensure_bridge("br0", &LinkSettings::up()).await?;
+    let mut events = Events::open(&scratch.namespace).await?;
+    while timeout(Duration::from_millis(200), events.next()).await.is_ok() {}
+    let lines: String = (0..5000)
+        .map(|number| {
+            let verb = if number % 2 == 0 { "add" } else { "del" };
+            format!("address {verb} 10.0.0.1/24 dev br0\n")
+        })
+        .collect();
+    // This thread is the only one that reads, and it waits for the program.
+    scratch.batch(&lines)?;
+    heard(&mut events, |changed| changed.links && changed.settings).await
+}

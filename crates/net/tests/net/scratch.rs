@@ -1,6 +1,7 @@
 //! Namespaces that disappear with the test that made them, and the small networks that tests are about.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -50,6 +51,17 @@ impl Scratch {
         nft.arg(rules);
         let status = self.namespace.spawn(&mut nft, &SpawnOptions::new())?.wait()?;
         ensure!(status.success(), "nft: {status}");
+        Ok(())
+    }
+
+    /// Commands of `ip`, one a line, done while the calling thread waits.
+    pub fn batch(&self, lines: &str) -> Result<()> {
+        let mut ip = Command::new("ip");
+        ip.args(["-batch", "-"]).stdin(Stdio::piped());
+        let mut ip = self.namespace.spawn(&mut ip, &SpawnOptions::new())?;
+        ip.stdin.take().context("no standard input")?.write_all(lines.as_bytes())?;
+        let status = ip.wait()?;
+        ensure!(status.success(), "ip: {status}");
         Ok(())
     }
 

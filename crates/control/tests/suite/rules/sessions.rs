@@ -2,17 +2,22 @@
 
 use super::site::{HOUR, Site, event, held, hello, is, tunnel};
 use karez_control::{Fenced, Lease};
-use karez_engine::{RouterReport, TunnelState};
+use karez_engine::{Code, ConnectionId, Reason, RouterId, RouterReport, TunnelState};
 use karez_fabric::{Authority, Claim, Enrolments, Hello, HostName, Refusal, Shape, Token};
 use karez_model::Kind;
-use karez_store::Datum;
+use karez_store::{Datum, Operation};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
+use uuid::Uuid;
 
 fn must_be_fenced<T>(result: Result<T, Fenced>) {
     match result {
         Err(Fenced::Replaced) => {}
-        Err(error @ (Fenced::Removed | Fenced::Failure(_))) => panic!("another error: {error}"),
+        Err(error @ (Fenced::Removed | Fenced::Nameless { .. } | Fenced::Failure(_))) => {
+            panic!("another error: {error}")
+        }
         Ok(_) => panic!("it was written"),
     }
 }
@@ -34,6 +39,68 @@ async fn each_session_of_a_node_has_a_greater_epoch() {
     assert_ne!(other.node, first.node);
     let agents = site.ground.control.standings().await.expect("read");
     assert_eq!(agents.get(&first.node).map(|standing| standing.epoch), Some(second.epoch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_nodes_are_whole() {
+    let site = Site::new().await;
+    let name = |last: &str| format!("{}{last}.example.org", "a".repeat(100));
+    let one = site.open(hello(&name("1")), HOUR).await;
+    let other = site.open(hello(&name("2")), HOUR).await;
+    assert_ne!(one.node, other.node);
+    assert!(site.ground.control.is_attended(&name("2")).await.expect("read"));
+    assert!(!site.ground.control.is_attended(&name("3")).await.expect("read"));
+    for name in [String::new(), "-a".into(), "a b".into(), "a\u{1b}b".into(), "a".repeat(254)] {
+        let opened = site.ground.control.open_session(&hello(&name), false, HOUR).await;
+        assert!(matches!(opened, Err(Fenced::Nameless { .. })), "{name}");
+    }
+}
+
+/// A node that says 220,000 things about what it does not have keeps nobody from writing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_does_not_have_is_passed_over_without_a_write() {
+    let site = Site::new().await;
+    let lease = site.agent("one").await;
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&writes);
+    site.ground.control.store().observe(Box::new(move |operation, _| {
+        counted.fetch_add(usize::from(operation == Operation::Write), Ordering::Relaxed);
+    }));
+    let sample = tunnel(&site.router, &site.connection, TunnelState::Up, None);
+    let unknown = |number: u128| {
+        let mut report = sample.clone();
+        report.status.id = ConnectionId(Uuid::from_u128(number));
+        (1, report)
+    };
+    let reports = (0..220_000).map(unknown).collect();
+    site.ground.control.report_tunnels(&lease, reports).await.expect("passed over");
+    let router = |number: u128| RouterId(Uuid::from_u128(number));
+    let troubles =
+        (0..220_000).map(|number| RouterReport { router: router(number), generation: 1, trouble: None });
+    site.ground.control.report_routers(&lease, troubles.collect()).await.expect("passed over");
+    assert_eq!(writes.load(Ordering::Relaxed), 0);
+    // Of routers that are found there, so many are kept as a node can have.
+    site.ground.control.found(&lease, (0..220_000).map(router).collect()).await.expect("found");
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+    let read =
+        site.ground.control.store().read(|tx| tx.query("SELECT COUNT(*) FROM found_routers", &[])?[0].int(0));
+    assert_eq!(read.await.expect("read"), 20_000);
+    site.ground.control.found(&lease, vec![router(7)]).await.expect("found");
+    let read =
+        site.ground.control.store().read(|tx| tx.query("SELECT COUNT(*) FROM found_routers", &[])?[0].int(0));
+    assert_eq!(read.await.expect("read"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_says_is_shown_within_bounds() {
+    let site = Site::new().await;
+    let lease = site.agent("one").await;
+    let long = Reason::new(Code::LocalError, format!("\u{1b}[2J{}", "x".repeat(3 << 20)));
+    site.report(&lease, TunnelState::Down, Some(long)).await;
+    let found = site.ground.all(Kind::IpsecSiteConnection, "id", site.connection.id()).await;
+    let connection = found.first().expect("there");
+    let shown = connection.text("status_detail");
+    assert!(shown.starts_with("[2Jxxx") && shown.chars().count() <= 1025, "{} characters", shown.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
