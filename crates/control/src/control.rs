@@ -1,6 +1,7 @@
 //! The five things that can be done with any kind of object.
 
 use crate::context::{Context, not_authorized, not_found};
+use crate::resolve::{Lookups, Peers};
 use crate::{Failure, ownership, quota, resolve, rules};
 use karez_engine::Bounds;
 use karez_model::object::Changes;
@@ -9,6 +10,8 @@ use karez_model::policy::{Policy, Target};
 use karez_model::{Attribute, Caller, Kind, Object, Post, Value};
 use karez_store::{Lane, Store, Stored, Tx};
 use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -31,13 +34,23 @@ pub struct Control {
     pub(crate) store: Store,
     pub(crate) policy: Arc<Policy>,
     pub(crate) settings: Arc<Settings>,
+    lookups: Lookups,
 }
 
 impl Control {
     /// The use cases over a store, with the rules of a policy.
     #[must_use]
     pub fn new(store: Store, policy: Policy, settings: Settings) -> Self {
-        Self { store, policy: Arc::new(policy), settings: Arc::new(settings) }
+        Self { store, policy: Arc::new(policy), settings: Arc::new(settings), lookups: Lookups::system() }
+    }
+
+    /// The same, with another way to find the addresses of a peer's host name than the system's resolver.
+    #[must_use]
+    pub fn resolving_by(
+        self,
+        resolver: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { lookups: Lookups::by(resolver), ..self }
     }
 
     /// The same, for what the service owes whoever asks what: leases, health, the sessions of agents. It waits for no request.
@@ -110,7 +123,7 @@ impl Control {
             let names = guarded.map(|attribute| attribute.name);
             ownership::check_guards(&self.policy, caller, "create", member, project, names)?;
         }
-        let peers = resolve::peers(requests.iter().map(|created| &created.object)).await;
+        let peers = self.lookups.peers(requests.iter().map(|created| &created.object)).await?;
         self.writing(caller, move |context| {
             quota::check(context, kind, &requests)?;
             let mut objects = Vec::with_capacity(requests.len());
@@ -139,10 +152,23 @@ impl Control {
     ) -> Result<Object, Failure> {
         let id = id.to_owned();
         let resource = kind.resource();
-        let peers = resolve::changed_peer(resource, &updated.changes).await;
+        let rule = format!("update_{}", resource.member);
+        let peers = match resolve::new_peer(resource, &updated.changes) {
+            Some(name) => {
+                let (id, rule) = (id.clone(), rule.clone());
+                let project = self.reading(caller, move |context| {
+                    let old = context.visible(kind, &id)?;
+                    if !context.allows(&rule, &old)? {
+                        return Err(not_authorized(&rule));
+                    }
+                    Ok(old.project_id().to_owned())
+                });
+                self.lookups.changed_peer(&project.await?, name).await?
+            }
+            None => Peers::new(),
+        };
         self.writing(caller, move |context| {
             let old = context.visible_locked(kind, &id)?;
-            let rule = format!("update_{}", resource.member);
             if !context.allows(&rule, &old)? {
                 return Err(not_authorized(&rule));
             }

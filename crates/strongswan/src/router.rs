@@ -31,7 +31,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 /// Notices that are taken in before something is done about them.
 const BATCH: usize = 256;
@@ -132,6 +132,8 @@ struct Router {
     /// What of that was missing the last time.
     missing: Missing,
     resolved: mpsc::UnboundedSender<Resolved>,
+    /// For lookups of names to be under way.
+    lookups: Arc<Semaphore>,
     outbox: VecDeque<TunnelReport>,
     reports: mpsc::Sender<TunnelReport>,
     /// Outlives this, should it panic.
@@ -183,6 +185,7 @@ impl Router {
             inspect_at: i64::MAX,
             missing: Missing::default(),
             resolved,
+            lookups: resolve::places(),
             outbox: VecDeque::new(),
             reports,
             last,

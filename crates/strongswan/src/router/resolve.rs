@@ -6,13 +6,24 @@ use crate::explain;
 use karez_engine::{ConnectionId, Peer};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
 
 /// Until a name is looked up again after it was found, microseconds.
 const FOUND: i64 = 60 * SECOND;
 
 /// Until a name is looked up again after it was not found, microseconds.
 const NOT_FOUND: i64 = 10 * SECOND;
+
+/// Lookups of one router at a time, and of all of them: each waits on a thread until the system's resolver gives up.
+const OF_ONE: usize = 4;
+static OF_ALL: Semaphore = Semaphore::const_new(32);
+
+/// The places of one router's lookups.
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(OF_ONE))
+}
 
 /// What came of looking a host name up.
 pub(super) struct Resolved {
@@ -31,7 +42,11 @@ impl Router {
             }
             tunnel.resolve_at = Some(now + FOUND);
             let (id, host, results) = (*id, host.clone(), self.resolved.clone());
+            let places = Arc::clone(&self.lookups);
             tokio::spawn(async move {
+                let (Ok(_of_one), Ok(_of_all)) = (places.acquire().await, OF_ALL.acquire().await) else {
+                    return;
+                };
                 let outcome = lookup_host((host.as_str(), 0)).await;
                 let outcome = outcome.map(|found| found.map(|address| address.ip()).collect());
                 // The task may have ended meanwhile.

@@ -6,6 +6,7 @@ pub mod floating_ips;
 pub mod gateways;
 pub mod ground;
 pub mod interfaces;
+pub mod names;
 pub mod networks;
 pub mod plans;
 pub mod ports;

@@ -187,7 +187,7 @@ pub fn event(number: i64) -> Event {
     Event { at: number, kind: EventKind::Retransmit, code: None, message: format!("number {number}") }
 }
 
-fn connection(service: &Object, ike: &Object, ipsec: &Object, more: Json) -> Json {
+pub fn connection(service: &Object, ike: &Object, ipsec: &Object, more: Json) -> Json {
     let mut body = json!({
         "vpnservice_id": service.id(), "ikepolicy_id": ike.id(), "ipsecpolicy_id": ipsec.id(),
         "peer_address": "198.51.100.1", "peer_id": "198.51.100.1", "psk": "secret",
