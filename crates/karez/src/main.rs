@@ -9,6 +9,8 @@ mod logging;
 mod openrc;
 mod server;
 mod state;
+mod text;
+mod why;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,6 +90,11 @@ enum Command {
     ///
     /// For when the way in was lost. A server may run meanwhile.
     ResetAdmin(Place),
+    /// Says why a connection is not up, since when, and what mends it on either side
+    ///
+    /// Asks the API of any cloud, as a client does.
+    #[command(after_long_help = why::MORE)]
+    Why(why::Options),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -237,18 +244,21 @@ impl Place {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let is_why = matches!(cli.command, Command::Why(_));
+    let failure = if is_why { ExitCode::from(why::NO_ANSWER) } else { ExitCode::FAILURE };
     let started = logging::start(&cli.log, cli.log_format);
-    match started.and_then(|guard| run(cli.command).map(|()| guard)) {
-        Ok(_guard) => ExitCode::SUCCESS,
+    match started.and_then(|guard| run(cli.command).map(|code| (code, guard))) {
+        Ok((code, _guard)) => code,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            failure
         }
     }
 }
 
-fn run(command: Command) -> Result<()> {
-    match command {
+fn run(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Why(options) => return why::run(&options),
         Command::Up(up) => runtime()?.block_on(start(up)),
         Command::Server { config } => {
             let loaded = Config::load(&config)?;
@@ -273,7 +283,8 @@ fn run(command: Command) -> Result<()> {
         Command::Configuration(Configuration::Show(place)) => say(&place.read()?.shown()?),
         Command::ResetAdmin(place) => runtime()?.block_on(database::reset_admin(&place)),
         Command::Openapi => say(serde_json::to_string_pretty(&karez_api::openapi_document())?.as_str()),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn start(up: Up) -> Result<()> {

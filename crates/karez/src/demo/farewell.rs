@@ -23,10 +23,11 @@ pub(super) fn keep(paper: &Paper, ground: &Ground, one: &End, two: &End) -> Resu
     };
     let program = std::env::current_exe().context("the path of this program")?;
     let stop = format!("{} demo --stop", program.display());
+    let why = format!("{} why", program.display());
     let watch = format!("ip netns exec {} tcpdump -n -i to-cloud1", ground.namespace_name("internet"));
     let of_router = format!("ip netns exec {} bash", one.site.namespace_name());
     for (why, commands) in [
-        ("As a client of one cloud or the other:", vec![openrc(one), openrc(two), LIST.to_owned()]),
+        ("As a client of one cloud or the other:", vec![openrc(one), openrc(two), LIST.to_owned(), why]),
         ("As a host of one or the other, through the tunnel:", vec![ping(one, two), ping(two, one)]),
         ("As somebody between them:", vec![watch]),
         ("As the router of cloud1:", vec![of_router]),

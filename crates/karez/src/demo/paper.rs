@@ -1,5 +1,6 @@
 //! What the demo prints on: headings, aligned lines, paragraphs.
 
+use crate::text::wrapped;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -47,30 +48,9 @@ pub(super) fn seconds(time: Duration) -> String {
     }
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_paragraph_is_broken_between_words() {
-        assert_eq!(wrapped("the peer does not answer", 10), ["the peer", "does not", "answer"]);
-        assert_eq!(wrapped("unbreakable", 4), ["unbreakable"]);
-        assert!(wrapped("", 10).is_empty());
-    }
 
     #[test]
     fn times_are_said_as_people_say_them() {

@@ -7,3 +7,4 @@ pub mod links;
 pub mod reset;
 pub mod tls;
 pub mod up;
+pub mod why;

@@ -10,6 +10,7 @@ pub mod caller;
 pub mod command;
 pub mod dice;
 pub mod raw;
+pub mod relay;
 pub mod server;
 pub mod site;
 pub mod up;
