@@ -54,9 +54,9 @@ pub(crate) struct Options {
 
 /// What `karez why --help` says at its end.
 pub(crate) const MORE: &str = "\
-Where the cloud is and who asks is read as OpenStack clients do: from OS_* variables (`source openrc`), or with OS_CLOUD \
-or --os-cloud from clouds.yaml in the current directory, ~/.config/openstack or /etc/openstack, or from the file that \
-OS_CLIENT_CONFIG_FILE names. The role reader is enough.
+Where the cloud is and who asks is read as OpenStack clients do: from OS_* variables (`source openrc`),
+or with OS_CLOUD or --os-cloud from clouds.yaml in the current directory, ~/.config/openstack or
+/etc/openstack, or from the file that OS_CLIENT_CONFIG_FILE names. The role reader is enough.
 
 Exit codes:
   0  all is well: each connection is ACTIVE, or somebody has switched it off (admin_down)

@@ -100,6 +100,28 @@ fn a_certificate_that_cannot_be_used_is_named() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn karez_why_trusts_whom_it_is_told_to_trust() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (certificate, key) = certificate(folder.path())?;
+    let server = Launch::new(Sqlite).api(&tls(&certificate, &key)).start()?;
+    let trusted = certificate.display().to_string();
+    // There is no Keystone there, which only who trusts the server can find out.
+    for (name, value, told) in [
+        ("OS_REGION_NAME", "RegionOne", "certificate"),
+        ("OS_CACERT", &*trusted, "answers 404"),
+        ("OS_INSECURE", "true", "answers 404"),
+        ("OS_CACERT", "/nowhere.pem", "/nowhere.pem"),
+    ] {
+        let mut why = Command::new(env!("CARGO_BIN_EXE_karez"));
+        why.arg("why").env_clear().env("OS_AUTH_URL", format!("{}/v3", server.base())).env(name, value);
+        let finished = command::finish(why.env("OS_TOKEN", "t"))?;
+        ensure!(finished.code == Some(2) && finished.stderr.contains(told), "{name}={value}: {finished:?}");
+        ensure!(told == "certificate" || !finished.stderr.contains("is not answered"), "{finished:?}");
+    }
+    Ok(())
+}
+
 fn tls(certificate: &Path, key: &Path) -> String {
     format!("tls_certificate = \"{}\"\ntls_key = \"{}\"", certificate.display(), key.display())
 }

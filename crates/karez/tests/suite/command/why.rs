@@ -121,6 +121,7 @@ fn what_cannot_be_answered_is_told_with_what_to_do() -> anyhow::Result<()> {
     let unknown = "00000000-0000-4000-8000-000000000000";
     refused(&ann, &[unknown], &["no connection", unknown])?;
     refused(&ann, &["--colour"], &["--colour"])?;
+    refused(&ann, &["--log", "=a="], &["log filter"])?;
     let home = cloud.home()?.canonicalize()?;
     let usual = home.join(".config/openstack/clouds.yaml").display().to_string();
     refused(&[], &[], &["OS_AUTH_URL is not set", "OS_CLOUD", &usual, "/etc/openstack/clouds.yaml"])?;

@@ -1,6 +1,7 @@
 //! A peer that is not there.
 
 use crate::tunnels::stage::{binary, first, net};
+use crate::tunnels::told::why;
 use anyhow::Result;
 use karez_scene::{End, Ground, Internet, Peer, Wish, needs, random_key};
 use std::time::Duration;
@@ -24,6 +25,12 @@ fn a_connection_to_an_absent_peer_goes_down_and_says_that_it_does_not_answer() -
     assert_eq!(connection.status()?.reason(), Some("peer_unreachable"));
     let detail = shown["status_detail"].as_str().unwrap_or_default();
     assert!(detail.contains("200.200.128.200"), "{detail}");
+
+    let (code, told) = why(&end.cloud, &connection)?;
+    assert_eq!(code, Some(1), "{told}");
+    assert_eq!((&told["reason"], &told["detail"]), (&"peer_unreachable".into(), &detail.into()), "{told}");
+    assert!(told["since"].is_string() && told["evidence"]["heard"] == 0, "{told}");
+    assert!(told["fix_here"].is_string() && told["fix_at_peer"].is_string(), "{told}");
     ground.succeeded();
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! What a connection tells of itself, waited for.
 
+use crate::support::command::finish;
+use crate::tunnels::stage::binary;
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
-use karez_scene::{Captured, Connection, Ground, Host, Status, wait};
+use karez_scene::{Captured, Cloud, Connection, Ground, Host, Status, wait};
+use serde_json::Value as Json;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// For anything that a connection may come to say: longer than ten seconds of silence and the pause after them.
@@ -25,6 +29,15 @@ pub fn says(connection: &Connection, status: &str, reason: &str) -> Result<Statu
     let resource = connection.show()?;
     ensure!(resource["status_reason"] == reason, "the connection itself says {}", resource["status_reason"]);
     Ok(shown)
+}
+
+/// What `karez why` answers its administrator about a connection, and with which exit code.
+pub fn why(cloud: &Cloud, connection: &Connection) -> Result<(Option<i32>, Json)> {
+    let mut command = Command::new(binary());
+    command.env_clear().env("OS_CLIENT_CONFIG_FILE", cloud.state_directory().join("clouds.yaml"));
+    let told = finish(command.args(["why", "--json", "--os-cloud", "karez", connection.id()]))?;
+    let list: Json = serde_json::from_str(&told.stdout).with_context(|| format!("{told:?}"))?;
+    Ok((told.code, list[0].clone()))
 }
 
 /// Whether it is up, with all of its subnets.

@@ -1,9 +1,10 @@
 //! What Karez is for.
 
 use crate::tunnels::stage::TwoClouds;
-use crate::tunnels::told::{sas, settled};
+use crate::tunnels::told::{sas, settled, why};
 use anyhow::Result;
 use karez_scene::{PacketKind, Wish};
+use serde_json::Value as Json;
 
 #[test]
 fn two_clouds_reach_each_other_and_nobody_between_sees_what_they_say() -> Result<()> {
@@ -27,6 +28,9 @@ fn two_clouds_reach_each_other_and_nobody_between_sees_what_they_say() -> Result
     assert!(captured.protected() >= 196, "{}", captured.protected());
     assert!(captured.count(PacketKind::Ike) + captured.count(PacketKind::IkeOnNatPort) >= 4);
 
+    let (code, told) = why(&one.cloud, &left)?;
+    assert_eq!((code, &told["status"], &told["reason"]), (Some(0), &"ACTIVE".into(), &Json::Null), "{told}");
+    assert!(told["since"].is_string(), "{told}");
     let left = left.status()?;
     assert_eq!(left.ike_suite(), Some("aes-256/sha256/group14"));
     assert_eq!(sas(&left), sas(&seen_left));
