@@ -6,6 +6,7 @@ use crate::support::relay::Relay;
 use crate::support::{Up, command, wait};
 use anyhow::{Context, ensure};
 use cloud::Cloud;
+use reqwest::Method;
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::net::SocketAddr;
@@ -151,7 +152,8 @@ fn what_cannot_be_answered_is_told_with_what_to_do() -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_token_is_another_way_in_and_a_catalog_can_be_overridden() -> anyhow::Result<()> {
+fn tokens_and_application_credentials_are_other_ways_in_and_a_catalog_can_be_overridden() -> anyhow::Result<()>
+{
     let cloud = Cloud::start()?;
     let token = crate::support::up::token(&cloud.state())?;
     let url = format!("{}/identity/v3", cloud.up.base);
@@ -169,6 +171,27 @@ fn a_token_is_another_way_in_and_a_catalog_can_be_overridden() -> anyhow::Result
     let told = with(&[("OS_NETWORK_ENDPOINT_OVERRIDE", "http://127.0.0.1:1")])?;
     ensure!(told.code == Some(2) && told.stderr.contains("127.0.0.1:1"), "{told:?}");
     let told = with(&[("OS_TOKEN", "no-such-token")])?;
+    ensure!(told.code == Some(2) && told.stderr.contains("is refused"), "{told:?}");
+
+    let found = cloud.call(Method::GET, "identity/v3/users?name=admin", None)?;
+    let path = format!(
+        "identity/v3/users/{}/application_credentials",
+        found["users"][0]["id"].as_str().context("id")?
+    );
+    let made =
+        cloud.call(Method::POST, &path, Some(json!({"application_credential": {"name": "for scripts"}})))?;
+    let part = |name: &str| {
+        Ok::<_, anyhow::Error>(made["application_credential"][name].as_str().context("none")?.to_owned())
+    };
+    let mut credential = vec![
+        ("OS_AUTH_URL", url.clone()),
+        ("OS_APPLICATION_CREDENTIAL_ID", part("id")?),
+        ("OS_APPLICATION_CREDENTIAL_SECRET", part("secret")?),
+    ];
+    let told = cloud.why(&credential, &["--json"])?;
+    ensure!(told.code == Some(0) && told.stdout == "[]\n", "{told:?}");
+    credential[2].1 = "wrong".to_owned();
+    let told = cloud.why(&credential, &[])?;
     ensure!(told.code == Some(2) && told.stderr.contains("is refused"), "{told:?}");
     Ok(())
 }
