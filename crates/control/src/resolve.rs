@@ -7,7 +7,7 @@
 use crate::Failure;
 use karez_model::object::Changes;
 use karez_model::{Object, Reason, Resource, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,7 @@ pub(crate) type Resolver = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync
 pub(crate) struct Lookups {
     resolver: Arc<Resolver>,
     /// How many each project has under way.
-    under_way: Arc<Mutex<HashMap<String, usize>>>,
+    under_way: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Lookups {
@@ -110,7 +110,7 @@ impl Lookups {
         Some(Place { lookups: self.clone(), project: project.to_owned() })
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
