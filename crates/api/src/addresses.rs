@@ -1,7 +1,8 @@
 //! What one client address may have at a time.
 
+use karez_model::address::client_network;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts by client address. Clones share them.
@@ -25,7 +26,7 @@ impl Addresses {
 
     /// One more; none when the address has as many as it may.
     pub(crate) fn enter(&self, client: IpAddr) -> Option<Place> {
-        let client = network(client);
+        let client = client_network(client);
         let mut counts = self.counts();
         let count = counts.entry(client).or_default();
         if *count >= self.most {
@@ -49,14 +50,6 @@ impl Drop for Place {
                 counts.remove(&self.client);
             }
         }
-    }
-}
-
-/// What one client is likely to own: an IPv4 address, or the 64-bit prefix of an IPv6 one (RFC 4291, section 2.5.4).
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

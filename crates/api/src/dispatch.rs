@@ -142,6 +142,12 @@ impl Api {
         error::answer(&Failure::fault(Reason::ServiceUnavailable, message)).into_response()
     }
 
+    /// The answer to a request with no Host, or with several.
+    pub(crate) fn hostless() -> Response<Body> {
+        let message = "The request must have one Host header";
+        error::answer(&Failure::fault(Reason::HTTPBadRequest, message)).into_response()
+    }
+
     async fn route(&self, parts: Parts, body: Body, id: &str) -> (String, Response<Body>) {
         let _place = match self.place(&parts) {
             Ok(place) => place,

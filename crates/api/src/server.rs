@@ -153,7 +153,12 @@ impl Connection {
             let api = Arc::clone(&api);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            async move { Ok::<_, Infallible>(answer(api, request, patience).await) }
+            async move {
+                Ok::<_, Infallible>(match has_its_host(&request) {
+                    true => answer(api, request, patience).await,
+                    false => Api::hostless(),
+                })
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -184,6 +189,12 @@ async fn answer(api: Arc<Api>, request: http::Request<Body>, patience: Duration)
         }
         Err(_) => Api::late(patience),
     }
+}
+
+/// A request of HTTP/1.1 names one host (RFC 9112, section 3.2): two would be read by one as this and by another as that.
+fn has_its_host(request: &http::Request<Body>) -> bool {
+    let hosts = request.headers().get_all(http::header::HOST).iter().count();
+    hosts == 1 || hosts == 0 && request.version() == http::Version::HTTP_10
 }
 
 /// A client that breaks off is not worth more than a line for those who look closely.

@@ -10,6 +10,10 @@ pub const SENTENCE: usize = 1024;
 pub const NAME: usize = 256;
 /// The pieces of evidence of a reason, and the entries of a list in one.
 pub const PIECES: usize = 64;
+/// The octets of a reason's evidence as JSON: what does not fit is left out.
+pub const EVIDENCE: usize = 16 << 10;
+/// Lists and objects within each other in a piece of evidence.
+const LEVELS: usize = 2;
 /// The child SAs of a tunnel, and its pairs without one: what a connection may have, and each renewed once.
 pub const SAS: usize = 2048;
 /// The subnets of one side of a child SA.
@@ -83,27 +87,37 @@ impl Event {
 impl Reason {
     fn tidy(&mut self) {
         clean(&mut self.message, SENTENCE);
-        let evidence = std::mem::take(&mut self.evidence);
+        let mut room = EVIDENCE;
         let piece = |(mut name, value): (String, Json)| {
             clean(&mut name, NAME);
-            Some((name, plain(value, true)?))
+            let value = plain(value, LEVELS)?;
+            room = room.checked_sub(name.len() + value.to_string().len())?;
+            Some((name, value))
         };
+        let evidence = std::mem::take(&mut self.evidence);
         self.evidence = evidence.into_iter().take(PIECES).filter_map(piece).collect::<Map<_, _>>();
     }
 }
 
-/// A scalar, or a list of such.
-fn plain(value: Json, may_be_list: bool) -> Option<Json> {
+/// A scalar, or a list or an object of such, with so many of them within each other.
+fn plain(value: Json, levels: usize) -> Option<Json> {
     match value {
         Json::String(mut text) => {
             clean(&mut text, SENTENCE);
             Some(text.into())
         }
-        Json::Array(list) if may_be_list => {
-            let entries = list.into_iter().take(PIECES).filter_map(|entry| plain(entry, false));
+        Json::Array(_) | Json::Object(_) if levels == 0 => None,
+        Json::Array(list) => {
+            let entries = list.into_iter().take(PIECES).filter_map(|entry| plain(entry, levels - 1));
             Some(Json::Array(entries.collect()))
         }
-        Json::Array(_) | Json::Object(_) => None,
+        Json::Object(map) => {
+            let entry = |(mut name, value): (String, Json)| {
+                clean(&mut name, NAME);
+                Some((name, plain(value, levels - 1)?))
+            };
+            Some(Json::Object(map.into_iter().take(PIECES).filter_map(entry).collect()))
+        }
         Json::Null | Json::Bool(_) | Json::Number(_) => Some(value),
     }
 }
@@ -154,8 +168,9 @@ mod tests {
         let deep: Json = serde_json::json!([["x"], {"y": 1}, 3, "a\u{202e}b"]);
         let reason = Reason::new(Code::LocalError, format!("a\x1b]0;title\x07{}\r\nb", "ü".repeat(3 << 20)))
             .with("list", deep)
-            .with("object", serde_json::json!({"deep": {}}))
-            .with("many", vec!["x".repeat(5000); 1000]);
+            .with("object", serde_json::json!({"ours": "aes-128", "deep": {"deeper": {}, "n": 1}}))
+            .with("much", vec!["x".repeat(5000); 1000])
+            .with("many", vec!["x"; 1000]);
         let tidy = report(reason, 150).tidy(NOW);
         let reason = tidy.status.reason.as_ref().unwrap();
         assert!(
@@ -164,8 +179,9 @@ mod tests {
             reason.message
         );
         assert_eq!(reason.message.chars().count(), SENTENCE + 1);
-        assert_eq!(reason.evidence["list"], serde_json::json!([3, "ab"]));
-        assert_eq!(reason.evidence.get("object"), None);
+        assert_eq!(reason.evidence["list"], serde_json::json!([["x"], {"y": 1}, 3, "ab"]));
+        assert_eq!(reason.evidence["object"], serde_json::json!({"ours": "aes-128", "deep": {"n": 1}}));
+        assert_eq!(reason.evidence.get("much"), None);
         assert_eq!(reason.evidence["many"].as_array().map(Vec::len), Some(PIECES));
         assert_eq!((tidy.status.since, tidy.status.missing.len()), (NOW + AHEAD, SAS));
         assert_eq!((tidy.events.len(), tidy.events[0].message.as_str()), (EVENTS, "[2J50"));

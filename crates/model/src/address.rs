@@ -82,6 +82,15 @@ pub fn from_number(number: u128, like: IpAddr) -> IpAddr {
     }
 }
 
+/// What one client is likely to own: an IPv4 address, or the 64-bit prefix of an IPv6 one (RFC 4291, section 2.5.4).
+#[must_use]
+pub fn client_network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
 /// The first and last address of `net` that a host may have. In IPv4 ranges wider than /31 the
 /// network and broadcast addresses are left out; in IPv6 ranges wider than /127 the
 /// subnet-router anycast address is (RFC 4291, section 2.6.1).

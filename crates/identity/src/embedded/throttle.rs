@@ -10,9 +10,10 @@
 //! randomness of this process.
 
 use super::error::Error;
+use karez_model::address::client_network;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use tokio::sync::Notify;
@@ -94,7 +95,7 @@ impl Throttle {
     }
 
     fn try_admit(&self, user: &str, source: IpAddr, now: i64) -> Result<Attempt<'_>, Refused> {
-        let source = network(source);
+        let source = client_network(source);
         let (user, source) = (self.cell(&(user, source)), self.cell(&source));
         let open = |cell: usize| self.cells[cell].open.load(Ordering::Acquire);
         let refused = |cell, retry_after| match open(cell) {
@@ -158,14 +159,6 @@ impl Drop for Attempt<'_> {
             self.throttle.cells[cell].open.fetch_sub(1, Ordering::AcqRel);
         }
         self.throttle.over.notify_waiters();
-    }
-}
-
-/// What one attacker is likely to own: an IPv4 address, or the 64-bit prefix of an IPv6 one.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

@@ -15,6 +15,17 @@ fn what_means_nothing_is_the_clients_fault_on_postgresql() -> anyhow::Result<()>
     what_means_nothing_is_the_clients_fault(Postgresql)
 }
 
+#[test]
+fn a_request_names_one_host() -> anyhow::Result<()> {
+    let server = Launch::new(Sqlite).start()?;
+    for (hosts, expected) in [("", 400), ("Host: a\r\nHost: b\r\n", 400), ("Host: a\r\n", 200)] {
+        let request = format!("GET /healthcheck HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = raw::exchange(server.base(), request.as_bytes())?;
+        ensure!(raw::status(&answer) == Some(expected), "{hosts:?}: {answer}");
+    }
+    Ok(())
+}
+
 fn what_means_nothing_is_the_clients_fault(store: StoreKind) -> anyhow::Result<()> {
     let mut server = Launch::new(store).start()?;
     let site = Site::build(&server, "p")?;
